@@ -1,0 +1,6 @@
+"""Postgres: the connection of one Lambda environment, and the tables' common base."""
+
+from shared.database.base import Base
+from shared.database.engine import transaction
+
+__all__ = ["Base", "transaction"]

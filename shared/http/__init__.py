@@ -1,0 +1,9 @@
+"""HTTP over Lambda: the only package that knows Powertools."""
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Query
+
+from shared.http.answers import answer
+from shared.http.api import Api
+
+__all__ = ["Api", "Query", "Response", "answer"]

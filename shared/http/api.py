@@ -1,0 +1,91 @@
+"""The resolver that every function is made with."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError as RouteNotFoundError
+from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
+from aws_lambda_powertools.event_handler.middlewares.openapi_validation import (
+    OpenAPIRequestValidationMiddleware,
+)
+from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic_core import to_json
+
+from shared.errors import ApiError, NotFoundError
+from shared.http.body import read_json_object
+from shared.http.problems import ForbiddenError, UnauthorizedError, problem, validation_problem
+from shared.settings import settings
+
+logger = Logger(service="token-bundles", level=settings.log_level)
+
+
+class Api(APIGatewayHttpResolver):
+    """The routes of one function, for callers whose token has the scope."""
+
+    current_event: APIGatewayProxyEventV2
+
+    def __init__(self, scope: str) -> None:
+        """Answer 401 or 403 before anything else, then 400 for what does not fit the route's parameters."""
+        super().__init__(serializer=lambda body: to_json(body).decode())
+        self.scope = scope
+        self.use([self._require_scope, RequestValidation()])
+        self.exception_handler(ApiError)(self._answer_error)
+        self.exception_handler(RouteNotFoundError)(lambda _: self._answer_error(NotFoundError()))
+        self.exception_handler(RequestValidationError)(self._answer_invalid)
+        self.exception_handler(Exception)(lambda _: self._answer_error(ApiError()))
+
+    def resolve(self, event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
+        """Answer one event of API Gateway (payload format 2.0)."""
+        logger.append_keys(request_id=event["requestContext"].get("requestId"))
+        # Given the raw query, Powertools takes the first of a repeated parameter and drops the others.
+        # Without it the values stay joined by commas, as API Gateway sends them.
+        answer = super().resolve({**event, "rawQueryString": ""}, context)
+        logger.info("answered", route=event.get("routeKey"), status=answer["statusCode"])
+        return answer
+
+    def _require_scope(self, app: "Api", next_middleware: NextMiddleware) -> Response[Any]:
+        claims = self.current_event.request_context.authorizer.jwt_claim
+        if not claims:
+            raise UnauthorizedError
+        if self.scope not in _scopes(claims):
+            raise ForbiddenError
+        return next_middleware(app)
+
+    def _answer_error(self, error: ApiError) -> Response[str]:
+        if error.status >= ApiError.status:
+            logger.exception(error.detail)
+        return problem(error, self._request_id)
+
+    def _answer_invalid(self, error: RequestValidationError) -> Response[str]:
+        errors = error.errors()
+        if any(entry["loc"][0] == "path" for entry in errors):
+            return problem(NotFoundError(), self._request_id)
+        return validation_problem(errors, self._request_id)
+
+    @property
+    def _request_id(self) -> str:
+        return self.current_event.request_context.request_id
+
+
+class RequestValidation(OpenAPIRequestValidationMiddleware):
+    """Powertools' validation with the contract's rules for bodies."""
+
+    def __init__(self) -> None:
+        """Keep no state: one instance serves all requests."""
+
+    def _get_body(self, app: Any) -> dict[str, Any]:
+        return read_json_object(app.current_event)
+
+
+def _scopes(claims: Mapping[str, Any]) -> set[str]:
+    """Collect the scopes of a token: API Gateway passes a claim that is a list as `[a b]`."""
+    values = (claims.get("scope") or "", claims.get("scp") or "")
+    return {
+        scope
+        for value in values
+        for scope in (value.strip("[]").split() if isinstance(value, str) else value)
+    }

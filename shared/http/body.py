@@ -1,0 +1,74 @@
+"""Reading the body of a request."""
+
+import base64
+import codecs
+import json
+from decimal import Decimal, InvalidOperation
+from email.message import Message
+from typing import Any, NoReturn
+
+from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
+
+from shared.http.problems import BodyTooLargeError, UnsupportedMediaTypeError
+
+MAX_BODY_BYTES = 64 * 1024
+# More than any number of ours can have, and far from where Python refuses to read an integer.
+MAX_INTEGER_DIGITS = 100
+
+
+def read_json_object(event: APIGatewayProxyEventV2) -> dict[str, Any]:
+    """Read the body as a JSON object, each number in it as the decimal that was written.
+
+    Raises RequestValidationError, BodyTooLargeError, UnsupportedMediaTypeError.
+    """
+    try:
+        body = _bytes(event)
+        if not body:
+            raise _invalid("missing")
+        if not _is_json_in_utf8(event.headers.get("content-type") or ""):
+            raise UnsupportedMediaTypeError
+        if len(body) > MAX_BODY_BYTES:
+            raise BodyTooLargeError
+        value = json.loads(
+            body.decode(), parse_float=_decimal, parse_int=_integer, parse_constant=_refuse_constant
+        )
+    except (ValueError, RecursionError) as error:
+        raise _invalid("json_invalid") from error
+    if not isinstance(value, dict):
+        raise _invalid("dict_type")
+    return value
+
+
+def _invalid(kind: str) -> RequestValidationError:
+    return RequestValidationError([{"type": kind, "loc": ("body",)}])
+
+
+def _bytes(event: APIGatewayProxyEventV2) -> bytes:
+    body = (event.body or "").encode("utf-8", "surrogatepass")
+    return base64.b64decode(body, validate=True) if event.is_base64_encoded else body
+
+
+def _is_json_in_utf8(content_type: str) -> bool:
+    header = Message()
+    header["content-type"] = content_type
+    try:
+        charset = codecs.lookup(header.get_content_charset("utf-8")).name
+    except (LookupError, ValueError):
+        return False
+    return header.get_content_type() == "application/json" and charset == "utf-8"
+
+
+def _decimal(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:  # its exponent has more digits than an exponent can have
+        return Decimal("NaN")
+
+
+def _integer(text: str) -> int:
+    return int(text[:MAX_INTEGER_DIGITS])
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(name)

@@ -1,0 +1,115 @@
+"""Answers of 400 and up: `application/problem+json` (RFC 9457)."""
+
+import json
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from aws_lambda_powertools.event_handler import Response
+
+from shared.errors import ApiError
+
+PROBLEM_JSON = "application/problem+json"
+HEADERS = {
+    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
+    HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "2"},
+}
+
+# pydantic's own sentences speak of inputs, types and strings.
+SENTENCES = {
+    "bool_type": "must be true or false",
+    "decimal_max_places": "must have at most {decimal_places} decimals",
+    "decimal_parsing": "must be a number, without blanks or separators",
+    "decimal_type": "must be a number",
+    "dict_type": "must be a JSON object",
+    "extra_forbidden": "is not a field that can be set",
+    "finite_number": "must be a number that can be written out",
+    "greater_than_equal": "must be {ge:,} or more",
+    "int_parsing": "must be a whole number",
+    "int_parsing_size": "has too many digits",
+    "int_type": "must be a whole number",
+    "json_invalid": "must be JSON",
+    "less_than_equal": "must be at most {le:,}",
+    "literal_error": "must be one of {expected}",
+    "missing": "is required",
+    "string_too_long": "must have at most {max_length:,} characters",
+    "string_too_short": "must not be blank",
+    "string_type": "must be text",
+    "string_unicode": "must not contain characters that cannot be stored",
+}
+
+
+class UnauthorizedError(ApiError):
+    """Nobody has vouched for the caller."""
+
+    status = 401
+    detail = "A valid token is required."
+
+
+class ForbiddenError(ApiError):
+    """The caller's token does not allow what the route does."""
+
+    status = 403
+    detail = "The token does not allow this."
+
+
+class BodyTooLargeError(ApiError):
+    """The body is larger than any that makes sense."""
+
+    status = 413
+    detail = "The body must have at most 64 KiB."
+
+
+class UnsupportedMediaTypeError(ApiError):
+    """The body is not said to be JSON in UTF-8."""
+
+    status = 415
+    detail = "The body must be application/json in UTF-8."
+
+
+def problem(error: ApiError, request_id: str) -> Response[str]:
+    """Tell the caller what went wrong, and under which id the log has more."""
+    return _problem(error.status, error.detail, request_id)
+
+
+def validation_problem(errors: Sequence[Mapping[str, Any]], request_id: str) -> Response[str]:
+    """Tell the caller of every field and parameter that is wrong, given pydantic's errors."""
+    entries = [_entry(error) for error in errors]
+    detail = "; ".join(
+        f"{_label(error)}: {entry['detail']}" for error, entry in zip(errors, entries, strict=True)
+    )
+    return _problem(HTTPStatus.BAD_REQUEST, detail, request_id, errors=entries)
+
+
+def _problem(status: int, detail: str, request_id: str, **members: Any) -> Response[str]:
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "error": detail,
+        **members,
+        "request_id": request_id,
+    }
+    return Response(status, PROBLEM_JSON, json.dumps(body), HEADERS.get(HTTPStatus(status)))
+
+
+def _entry(error: Mapping[str, Any]) -> dict[str, str]:
+    place, *path = error["loc"]
+    if place == "body":
+        where = {"pointer": "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)}
+    else:
+        where = {"parameter": _name(error)}
+    sentence = SENTENCES.get(error["type"], "is not valid").format(**error.get("ctx", {}))
+    return where | {"detail": sentence, "code": error["type"]}
+
+
+def _label(error: Mapping[str, Any]) -> str:
+    # A field of ours gets a person's words; what the caller made up or put into the address stays as it is.
+    ours = error["loc"][0] == "body" and error["type"] != "extra_forbidden"
+    return _name(error).replace("_", " ") if ours else _name(error)
+
+
+def _name(error: Mapping[str, Any]) -> str:
+    """Return the innermost name: what follows it is a position in a list."""
+    return next(part for part in reversed(error["loc"]) if isinstance(part, str))

@@ -1,0 +1,1 @@
+"""Token bundles: packages of tokens that customers buy beside their subscription."""

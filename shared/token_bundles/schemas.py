@@ -1,0 +1,206 @@
+"""What goes over the wire: strict models of what comes in, and of what goes out."""
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    StringConstraints,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticKnownError
+
+from shared.settings import settings
+from shared.token_bundles.model import TokenBundle
+
+MAX_INTEGER = 2**31 - 1
+MAX_BIG_INTEGER = 2**63 - 1
+MAX_WHOLE_UNITS = 99_999_999
+MAX_PER_PAGE = 100
+
+# What a browser's number input sends: https://html.spec.whatwg.org/#valid-floating-point-number
+DECIMAL_TEXT = re.compile(r"-?(\d+(\.\d+)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+INTEGER_TEXT = re.compile(r"-?\d+", re.ASCII)
+
+
+def _without_nul(text: str) -> str:
+    # Postgres cannot store it; pydantic rejects the other thing it cannot store, a lone surrogate.
+    if "\0" in text:
+        raise PydanticKnownError("string_unicode")
+    return text
+
+
+def _price(value: object) -> Decimal:
+    """Read a price without going through a binary float, and never round it."""
+    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
+        raise PydanticKnownError("decimal_type")
+    if isinstance(value, str) and not DECIMAL_TEXT.fullmatch(value):
+        raise PydanticKnownError("decimal_parsing")
+    try:
+        price = Decimal(value)
+    except InvalidOperation:
+        raise PydanticKnownError("decimal_parsing") from None
+    if not price.is_finite():
+        raise PydanticKnownError("finite_number")
+    if price < 0:
+        raise PydanticKnownError("greater_than_equal", {"ge": 0})
+    decimals = settings.default_currency.decimals
+    if -int(price.as_tuple().exponent) > decimals:
+        raise PydanticKnownError("decimal_max_places", {"decimal_places": decimals})
+    if price >= MAX_WHOLE_UNITS + 1:
+        raise PydanticKnownError(
+            "less_than_equal", {"le": MAX_WHOLE_UNITS + 1 - Decimal(1).scaleb(-decimals)}
+        )
+    return abs(price)
+
+
+def _default_when_blank(value: object) -> object:
+    return 0 if value is None or value == "" else value
+
+
+def _integer_text(value: object) -> object:
+    if isinstance(value, str) and not INTEGER_TEXT.fullmatch(value):
+        raise PydanticKnownError("int_parsing")
+    return value
+
+
+def _true_or_false(value: object) -> object:
+    choices = {"true": True, "false": False}
+    return choices.get(value.lower(), value) if isinstance(value, str) else value
+
+
+Text = Annotated[StrictStr, AfterValidator(_without_nul)]
+Name = Annotated[
+    StrictStr,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=255),
+    AfterValidator(_without_nul),
+]
+Description = Annotated[
+    Annotated[StrictStr, StringConstraints(max_length=2000), AfterValidator(_without_nul)] | None,
+    AfterValidator(lambda text: text or None),
+]
+TokenAmount = Annotated[StrictInt, Field(ge=1, le=MAX_INTEGER)]
+Price = Annotated[
+    Decimal,
+    PlainValidator(_price),
+    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}], "examples": ["9.90"]}),
+]
+SortOrder = Annotated[
+    StrictInt, Field(ge=-MAX_INTEGER - 1, le=MAX_INTEGER), BeforeValidator(_default_when_blank)
+]
+
+
+class TokenBundleCreate(BaseModel):
+    """What a new bundle is made of."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name
+    description: Description = None
+    token_amount: TokenAmount
+    price: Price
+    is_active: StrictBool = True
+    sort_order: SortOrder = 0
+
+
+class TokenBundleUpdate(BaseModel):
+    """What to change in a bundle; a field that is absent stays as it is, and its default is never read."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name = Field(default_factory=str)
+    description: Description = None
+    token_amount: TokenAmount = Field(default_factory=int)
+    price: Price = Field(default_factory=Decimal)
+    is_active: StrictBool = Field(default_factory=bool)
+    sort_order: SortOrder = 0
+
+
+class TokenBundleRead(BaseModel):
+    """A bundle as it is shown."""
+
+    id: UUID
+    name: str
+    description: str | None
+    token_amount: int
+    price: str
+    currency: str
+    is_active: bool
+    sort_order: int
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, bundle: TokenBundle) -> "TokenBundleRead":
+        """Show a stored bundle, its price with exactly the currency's decimals."""
+        currency = settings.default_currency
+        return cls(
+            id=bundle.id,
+            name=bundle.name,
+            description=bundle.description,
+            token_amount=bundle.token_amount,
+            price=f"{bundle.price:.{currency.decimals}f}",
+            currency=currency.code,
+            is_active=bundle.is_active,
+            sort_order=bundle.sort_order,
+            version=bundle.version,
+            created_at=bundle.created_at.astimezone(UTC),
+            updated_at=bundle.updated_at.astimezone(UTC),
+        )
+
+
+class BundleAnswer(BaseModel):
+    """One bundle in its envelope."""
+
+    bundle: TokenBundleRead
+
+
+class Message(BaseModel):
+    """A sentence for a person."""
+
+    message: str
+
+
+PageNumber = Annotated[int, Field(ge=1, le=MAX_BIG_INTEGER), BeforeValidator(_integer_text)]
+PerPage = Annotated[PageNumber, AfterValidator(lambda wanted: min(wanted, MAX_PER_PAGE))]
+SortKey = Literal[
+    "sort_order", "name", "price", "token_amount", "created_at", "updated_at",
+    "-sort_order", "-name", "-price", "-token_amount", "-created_at", "-updated_at",
+]  # fmt: skip
+
+
+class TokenBundleListQuery(BaseModel):
+    """Which bundles to list, in which order, and which page of them."""
+
+    page: PageNumber = 1
+    per_page: PerPage = 20
+    include_inactive: Annotated[StrictBool, BeforeValidator(_true_or_false)] = True
+    q: Text = ""
+    sort: tuple[SortKey, ...] = ("sort_order", "name")
+
+    @property
+    def offset(self) -> int:
+        """How many bundles come before the page, as far as the database can count."""
+        return min((self.page - 1) * self.per_page, MAX_BIG_INTEGER)
+
+
+class TokenBundlePage(BaseModel):
+    """One page of the list, and how many bundles and pages there are in all."""
+
+    items: list[TokenBundleRead]
+    total: int
+    page: int
+    per_page: int
+    pages: int
