@@ -1,0 +1,16 @@
+"""DELETE /api/v1/admin/token-bundles/{bundle_id}: delete a bundle for good."""
+
+from uuid import UUID
+
+from shared.http import Api, Response, answer
+from shared.token_bundles import service
+from shared.token_bundles.schemas import Message
+
+handler = Api(scope="token-bundles:write")
+
+
+@handler.delete("/api/v1/admin/token-bundles/<bundle_id>")
+def delete_token_bundle(bundle_id: UUID) -> Response[Message]:
+    """Delete a token bundle for good."""
+    service.delete_bundle(bundle_id)
+    return answer(Message(message="The token bundle is deleted."))

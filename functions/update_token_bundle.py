@@ -1,0 +1,17 @@
+"""PUT and PATCH /api/v1/admin/token-bundles/{bundle_id}: change the fields that are given."""
+
+from uuid import UUID
+
+from shared.http import Api, Response, answer
+from shared.token_bundles import service
+from shared.token_bundles.schemas import BundleAnswer, TokenBundleUpdate
+
+handler = Api(scope="token-bundles:write")
+
+
+@handler.put("/api/v1/admin/token-bundles/<bundle_id>")
+@handler.patch("/api/v1/admin/token-bundles/<bundle_id>")
+def update_token_bundle(bundle_id: UUID, values: TokenBundleUpdate) -> Response[BundleAnswer]:
+    """Change the fields of a token bundle that are given."""
+    bundle = service.update_bundle(bundle_id, values)
+    return answer(BundleAnswer(bundle=bundle), version=bundle.version)
