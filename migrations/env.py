@@ -1,0 +1,53 @@
+"""How Alembic reaches the database: one run at a time, and none that keeps others waiting for long."""
+
+import time
+
+from alembic import context
+from sqlalchemy import Connection, text
+
+import shared.token_bundles.model  # noqa: F401 - registers its table
+from shared.database import Base
+from shared.database.engine import connect_lazily
+from shared.settings import settings
+
+ADVISORY_LOCK = 7_263_548_190  # any number, the same for every run
+LOCK_DEADLINE_SECONDS = 60
+STATEMENT_TIMEOUT_SECONDS = 300
+
+
+def run_migrations() -> None:
+    """Run what Alembic was asked to, each migration in a transaction of its own."""
+    engine = connect_lazily(settings.database_url, timeout=STATEMENT_TIMEOUT_SECONDS + 10)
+    try:
+        with engine.connect() as connection:
+            take_turns(connection)
+            context.configure(
+                connection=connection,
+                target_metadata=Base.metadata,
+                transaction_per_migration=True,
+                compare_server_default=True,
+            )
+            with context.begin_transaction():
+                context.run_migrations()
+    finally:
+        engine.dispose()
+
+
+def take_turns(connection: Connection) -> None:
+    """Take the lock of the session, kept while it is connected: a transaction's would end with the first.
+
+    It is polled, because a blocked `pg_advisory_lock` would hold a snapshot that `CREATE INDEX CONCURRENTLY`
+    in the run which has the lock waits for.
+    """
+    deadline = time.monotonic() + LOCK_DEADLINE_SECONDS
+    while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": ADVISORY_LOCK}):
+        connection.rollback()
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"Another migration has been running for {LOCK_DEADLINE_SECONDS} seconds.")
+        time.sleep(0.2)
+    connection.execute(text("SET lock_timeout = '5s'"))
+    connection.execute(text(f"SET statement_timeout = '{STATEMENT_TIMEOUT_SECONDS}s'"))
+    connection.commit()
+
+
+run_migrations()
