@@ -29,14 +29,15 @@ MAX_BIG_INTEGER = 2**63 - 1
 MAX_WHOLE_UNITS = 99_999_999
 MAX_PER_PAGE = 100
 
+# What Postgres has no place for: NUL, and the halves of a character that UTF-8 cannot write.
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 # What a browser's number input sends: https://html.spec.whatwg.org/#valid-floating-point-number
 DECIMAL_TEXT = re.compile(r"-?(\d+(\.\d+)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 INTEGER_TEXT = re.compile(r"-?\d+", re.ASCII)
 
 
-def _without_nul(text: str) -> str:
-    # Postgres cannot store it; pydantic rejects the other thing it cannot store, a lone surrogate.
-    if "\0" in text:
+def _storable(text: str) -> str:
+    if UNSTORABLE.search(text):
         raise PydanticKnownError("string_unicode")
     return text
 
@@ -80,14 +81,14 @@ def _true_or_false(value: object) -> object:
     return choices.get(value.lower(), value) if isinstance(value, str) else value
 
 
-Text = Annotated[StrictStr, AfterValidator(_without_nul)]
+Text = Annotated[StrictStr, AfterValidator(_storable)]
 Name = Annotated[
     StrictStr,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=255),
-    AfterValidator(_without_nul),
+    AfterValidator(_storable),
 ]
 Description = Annotated[
-    Annotated[StrictStr, StringConstraints(max_length=2000), AfterValidator(_without_nul)] | None,
+    Annotated[StrictStr, StringConstraints(max_length=2000), AfterValidator(_storable)] | None,
     AfterValidator(lambda text: text or None),
 ]
 TokenAmount = Annotated[StrictInt, Field(ge=1, le=MAX_INTEGER)]

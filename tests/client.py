@@ -1,0 +1,116 @@
+"""Calls the functions as API Gateway does: with events of payload format 2.0, along the template's routes."""
+
+import importlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from urllib.parse import urlencode
+
+from dev.local import local_template
+
+BUNDLES = "/api/v1/admin/token-bundles"
+READ = "token-bundles:read"
+WRITE = "token-bundles:write"
+TEMPLATE = local_template()
+REQUEST_ID = "JKJaXmPLvHcESHA="
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the handlers may see of Lambda's context."""
+
+    function_name: str = "test"
+    memory_limit_in_mb: int = 512
+    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:test"
+    aws_request_id: str = "d6af9ac6-7b61-11e6-9a41-93e8deadbeef"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer of a function."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+    @property
+    def json(self) -> Any:
+        """The body, read as JSON."""
+        return json.loads(self.text)
+
+    @property
+    def bundle(self) -> dict[str, Any]:
+        """The bundle in the body."""
+        bundle: dict[str, Any] = self.json["bundle"]
+        return bundle
+
+
+def event(
+    method: str,
+    path: str,
+    *,
+    body: str | None = None,
+    base64: bool = False,
+    query: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    claims: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Build the event of a request; without claims it comes from nobody."""
+    authorizer = (
+        {"authorizer": {"jwt": {"claims": dict(claims), "scopes": None}}} if claims is not None else {}
+    )
+    return {
+        "version": "2.0",
+        "routeKey": f"{method} {path}",
+        "rawPath": path,
+        "rawQueryString": urlencode(query or {}),
+        "headers": {"host": "localhost", **(headers or {})},
+        "requestContext": {
+            "http": {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1"},
+            "requestId": REQUEST_ID,
+            "stage": "$default",
+            **authorizer,
+        },
+        "isBase64Encoded": base64,
+        **({"queryStringParameters": dict(query)} if query else {}),
+        **({} if body is None else {"body": body}),
+    }
+
+
+@cache
+def handler_of(name: str) -> Any:
+    """Import a handler by the name it has in the template."""
+    module, _, attribute = name.partition(".")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def invoke(method: str, path: str, event: Mapping[str, Any]) -> Answer:
+    """Hand an event to the function that the template names for the method and path."""
+    found = TEMPLATE.route(method, path)
+    assert found, f"the template has no route {method} {path}"
+    answer = handler_of(found[0].function.handler)(event, Context())
+    headers = {name.lower(): value for name, value in answer["headers"].items()}
+    return Answer(answer["statusCode"], headers, answer["body"] or "")
+
+
+def request(
+    method: str,
+    path: str = "",
+    *,
+    json_body: Any = None,
+    body: str | None = None,
+    query: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    scope: str | None = f"{READ} {WRITE}",
+) -> Answer:
+    """Send a request to a path below the bundles; without a scope it comes from nobody."""
+    if json_body is not None:
+        body = json.dumps(json_body)
+    headers = {**({} if body is None else {"content-type": "application/json"}), **(headers or {})}
+    claims = None if scope is None else {"sub": "admin-1", "scope": scope}
+    full_path = f"{BUNDLES}{path}"
+    return invoke(
+        method, full_path, event(method, full_path, body=body, query=query, headers=headers, claims=claims)
+    )

@@ -1,0 +1,94 @@
+"""The migrations make what the models describe, and can be taken back."""
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+
+from dev.local import ROOT
+from shared.database import Base
+from shared.database.engine import connect_lazily
+from tests.conftest import CreateDatabase, use_settings
+
+CONFIG = Config(toml_file=ROOT / "pyproject.toml")
+ADVISORY_LOCK = 7_263_548_190
+SHAPE = """
+    SELECT 'column', attrelid::regclass::text, attname::text,
+           concat_ws(' ', format_type(atttypid, atttypmod), attnotnull, pg_get_expr(adbin, adrelid))
+    FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+    WHERE attrelid::regclass::text = ANY(:tables) AND attnum > 0 AND NOT attisdropped
+    UNION ALL
+    SELECT 'constraint', conrelid::regclass::text, conname::text, pg_get_constraintdef(oid)
+    FROM pg_constraint WHERE conrelid::regclass::text = ANY(:tables)
+    UNION ALL
+    SELECT 'index', indrelid::regclass::text, indexrelid::regclass::text, pg_get_indexdef(indexrelid)
+    FROM pg_index WHERE indrelid::regclass::text = ANY(:tables)
+    ORDER BY 1, 2, 3
+"""
+
+
+@pytest.fixture
+def empty_database(create_database: CreateDatabase) -> str:
+    return create_database()
+
+
+def shape(url: str, *, create: bool = False) -> list[Any]:
+    engine = connect_lazily(url, timeout=5)
+    try:
+        with engine.begin() as connection:
+            if create:
+                Base.metadata.create_all(connection)
+            return list(connection.execute(text(SHAPE), {"tables": sorted(Base.metadata.tables)}))
+    finally:
+        engine.dispose()
+
+
+def test_there_is_one_head() -> None:
+    assert len(ScriptDirectory.from_config(CONFIG).get_heads()) == 1
+
+
+def test_models_have_not_drifted_from_migrations(migrated_database: str) -> None:
+    with use_settings(DATABASE_URL=migrated_database):
+        command.check(CONFIG)
+
+
+def test_migrations_make_every_column_constraint_and_index(
+    migrated_database: str, create_database: CreateDatabase
+) -> None:
+    # `alembic check` does not compare CHECK constraints.
+    migrated = shape(migrated_database)
+    assert len(migrated) > 10
+    assert migrated == shape(create_database(), create=True)
+
+
+def test_up_down_up(empty_database: str, migrated_database: str) -> None:
+    with use_settings(DATABASE_URL=empty_database):
+        command.upgrade(CONFIG, "head")
+        command.downgrade(CONFIG, "base")
+        assert shape(empty_database) == []
+        command.upgrade(CONFIG, "head")
+    assert shape(empty_database) == shape(migrated_database)
+
+
+def test_runs_take_turns(empty_database: str) -> None:
+    with use_settings(DATABASE_URL=empty_database):
+        engine = connect_lazily(empty_database, timeout=5)
+        with engine.connect() as other_run:
+            other_run.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
+            run = subprocess.Popen([sys.executable, "-m", "alembic", "upgrade", "head"], cwd=ROOT)
+            try:
+                with pytest.raises(subprocess.TimeoutExpired):
+                    run.wait(timeout=3)
+                assert shape(empty_database) == []
+                other_run.invalidate()
+                assert run.wait(timeout=30) == 0
+            finally:
+                run.kill()
+                run.wait()
+        engine.dispose()
+    assert shape(empty_database)

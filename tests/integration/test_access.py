@@ -1,0 +1,105 @@
+"""What holds for every endpoint: who may call it, and how it says no."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from dev.template import Route
+from shared.http.api import logger
+from tests.client import BUNDLES, READ, REQUEST_ID, TEMPLATE, WRITE, event, invoke
+
+ROUTES = TEMPLATE.routes
+every_route = pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.key)
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """What is logged; the handler's stream is the standard output of whenever it was made."""
+    handler = logger.registered_handler
+    assert isinstance(handler, logging.StreamHandler)
+    log = io.StringIO()
+    before = handler.setStream(log)
+    yield log
+    handler.setStream(before)
+
+
+def call(route: Route, claims: dict[str, str] | None, body: str | None = None) -> tuple[int, dict[str, Any]]:
+    path = route.path.replace("{bundle_id}", str(uuid4()))
+    answer = invoke(route.method, path, event(route.method, path, body=body, claims=claims))
+    assert answer.headers["content-type"] == "application/problem+json"
+    return answer.status, answer.json
+
+
+@every_route
+class TestEveryRoute:
+    def test_nobody_gets_in(self, route: Route) -> None:
+        status, problem = call(route, claims=None, body="{malformed")
+        assert status == 401
+        assert problem["title"] == "Unauthorized"
+        assert problem["error"] == problem["detail"] == "A valid token is required."
+        assert problem["request_id"] == REQUEST_ID
+
+    def test_the_other_scope_is_not_enough(self, route: Route) -> None:
+        other = WRITE if route.scopes == (READ,) else READ
+        for scope in ("", other, f"{route.scopes[0]}-more", route.scopes[0].upper(), "token-bundles"):
+            status, problem = call(route, claims={"sub": "a", "scope": scope}, body="{malformed")
+            assert status == 403, scope
+            assert problem["title"] == "Forbidden"
+
+
+class TestScopes:
+    @pytest.mark.parametrize(
+        "claims",
+        [
+            {"scope": READ},
+            {"scope": f"openid {READ} {WRITE}"},
+            {"scp": READ},
+            {"scp": f"[openid {READ}]"},
+            {"scope": "openid", "scp": f"[{READ}]"},
+        ],
+    )
+    def test_either_claim_counts(self, claims: dict[str, str]) -> None:
+        path = f"{BUNDLES}/no-uuid"
+        answer = invoke("GET", path, event("GET", path, claims={"sub": "a", **claims}))
+        assert answer.status == 404
+
+
+class TestLogs:
+    def test_each_line_has_the_request_id_and_no_secret(self, log: io.StringIO) -> None:
+        path = f"{BUNDLES}/no-uuid"
+        headers = {"authorization": "Bearer very.secret.token"}
+        invoke(
+            "GET",
+            path,
+            event("GET", path, headers=headers, claims={"sub": "jane@example.com", "scope": READ}),
+        )
+        lines = [json.loads(line) for line in log.getvalue().splitlines()]
+        assert [line["status"] for line in lines] == [404]
+        assert all(line["request_id"] == REQUEST_ID for line in lines)
+        assert "secret" not in str(lines)
+        assert "jane" not in str(lines)
+
+
+class TestOurBugs:
+    def test_tell_the_caller_nothing_and_the_log_everything(
+        self, monkeypatch: pytest.MonkeyPatch, log: io.StringIO
+    ) -> None:
+        def broken(*_: object) -> None:
+            raise RuntimeError("SELECT secret FROM somewhere")
+
+        monkeypatch.setattr("shared.token_bundles.service.get_bundle", broken)
+        path = f"{BUNDLES}/{uuid4()}"
+        answer = invoke("GET", path, event("GET", path, claims={"sub": "a", "scope": READ}))
+        assert answer.status == 500
+        assert answer.json["detail"] == answer.json["error"] == "internal error"
+        assert answer.json["request_id"] == REQUEST_ID
+        assert "SELECT" not in answer.text
+        assert "RuntimeError" not in answer.text
+        logged = log.getvalue()
+        assert "SELECT secret FROM somewhere" in logged
+        assert REQUEST_ID in logged

@@ -1,0 +1,37 @@
+"""DELETE /token-bundles/{id}."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, text
+
+from tests.client import READ, WRITE, request
+
+
+class TestDelete:
+    def test_anonymous(self, bundle: dict[str, Any]) -> None:
+        assert request("DELETE", f"/{bundle['id']}", scope=None).status == 401
+
+    def test_reader(self, bundle: dict[str, Any]) -> None:
+        assert request("DELETE", f"/{bundle['id']}", scope=READ).status == 403
+
+    def test_for_good(self, bundle: dict[str, Any]) -> None:
+        answer = request("DELETE", f"/{bundle['id']}", scope=WRITE)
+        assert answer.status == 200
+        assert list(answer.json) == ["message"]
+        assert request("GET", f"/{bundle['id']}").status == 404
+        assert request("DELETE", f"/{bundle['id']}").status == 404
+
+    @pytest.mark.usefixtures("connection")
+    def test_no_such_bundle(self) -> None:
+        assert request("DELETE", "/no-uuid").status == 404
+
+    def test_what_another_table_refers_to_stays(self, connection: Connection, bundle: dict[str, Any]) -> None:
+        connection.execute(text("CREATE TABLE purchase (bundle_id uuid REFERENCES token_bundle)"))
+        connection.execute(text("INSERT INTO purchase VALUES (:id)"), {"id": bundle["id"]})
+        answer = request("DELETE", f"/{bundle['id']}")
+        assert answer.status == 409
+        assert answer.json["title"] == "Conflict"
+        assert "deactivate" in answer.json["detail"]
+        assert "purchase" not in answer.text
+        assert request("GET", f"/{bundle['id']}").bundle == bundle

@@ -1,0 +1,92 @@
+"""The SQL of token bundles, and the rules that the database keeps by itself."""
+
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Connection, event, text
+from sqlalchemy.exc import DBAPIError
+
+from shared.token_bundles import repository
+
+VALUES = {"name": "Starter", "token_amount": 1, "price": Decimal("9.9")}
+NO_ID = UUID(int=0)
+
+
+@pytest.fixture
+def statements(connection: Connection) -> Iterator[list[str]]:
+    """The statements that are sent while the test runs."""
+    sent: list[str] = []
+
+    def remember(*details: Any) -> None:
+        sent.append(details[2])
+
+    event.listen(connection, "before_cursor_execute", remember)
+    yield sent
+    event.remove(connection, "before_cursor_execute", remember)
+
+
+class TestOneStatement:
+    @pytest.mark.parametrize(
+        "call",
+        [
+            lambda connection: repository.create_bundle(connection, VALUES),
+            lambda connection: repository.get_bundle(connection, NO_ID),
+            lambda connection: repository.update_bundle(
+                connection, NO_ID, {"name": "x", "price": Decimal(1)}
+            ),
+            lambda connection: repository.update_bundle(connection, NO_ID, {}),
+            lambda connection: repository.set_bundle_active(connection, NO_ID, is_active=True),
+            lambda connection: repository.delete_bundle(connection, NO_ID),
+            lambda connection: repository.find_bundles(connection, limit=20, offset=0, name_contains="x"),
+            repository.find_active_bundles,
+        ],
+    )
+    def test_each_function(
+        self, connection: Connection, statements: list[str], call: Callable[[Connection], object]
+    ) -> None:
+        call(connection)
+        assert len(statements) == 1
+
+
+class TestActiveBundles:
+    def test_in_display_order(self, connection: Connection) -> None:
+        for name, sort_order, is_active in [("c", 1, True), ("a", 2, True), ("b", 1, True), ("d", 0, False)]:
+            repository.create_bundle(
+                connection, VALUES | {"name": name, "sort_order": sort_order, "is_active": is_active}
+            )
+        assert [bundle.name for bundle in repository.find_active_bundles(connection)] == ["b", "c", "a"]
+
+
+class TestPrice:
+    def test_is_exact(self, connection: Connection) -> None:
+        for written in ("0.1", "9999999.99", "99999999.9999", "0.0001"):
+            bundle = repository.create_bundle(connection, VALUES | {"price": Decimal(written)})
+            assert bundle.price == Decimal(written)
+
+
+class TestConstraints:
+    @pytest.mark.parametrize(
+        ("values", "constraint"),
+        [
+            ("'', 1, 1", "name_not_blank"),
+            (r"E' \t\n\r\f\x0b', 1, 1", "name_not_blank"),
+            ("'n', 0, 1", "token_amount_positive"),
+            ("'n', 1, -0.01", "price_in_range"),
+            ("'n', 1, 'NaN'", "price_in_range"),
+        ],
+    )
+    def test_hold_whoever_writes(self, connection: Connection, values: str, constraint: str) -> None:
+        with pytest.raises(DBAPIError, match=f"ck_token_bundle_{constraint}"):
+            connection.execute(
+                text(f"INSERT INTO token_bundle (name, token_amount, price) VALUES ({values})")
+            )
+
+    def test_an_empty_description_is_none(self, connection: Connection) -> None:
+        with pytest.raises(DBAPIError, match="ck_token_bundle_description_not_empty"):
+            repository.create_bundle(connection, VALUES | {"description": ""})
+
+    def test_a_name_may_end_in_v(self, connection: Connection) -> None:
+        assert repository.create_bundle(connection, VALUES | {"name": "v"}).name == "v"

@@ -1,0 +1,127 @@
+"""PUT and PATCH /token-bundles/{id}."""
+
+from typing import Any
+
+import pytest
+
+from tests.client import READ, WRITE, request
+
+either = pytest.mark.parametrize("method", ["PUT", "PATCH"])
+SERVER_FIELDS = {"version", "updated_at"}
+
+
+@either
+class TestUpdate:
+    def test_anonymous(self, method: str, bundle: dict[str, Any]) -> None:
+        assert request(method, f"/{bundle['id']}", json_body={"name": "x"}, scope=None).status == 401
+
+    def test_reader(self, method: str, bundle: dict[str, Any]) -> None:
+        assert request(method, f"/{bundle['id']}", json_body={"name": "x"}, scope=READ).status == 403
+
+    @pytest.mark.parametrize(
+        ("change", "result"),
+        [
+            ({"name": " New "}, {"name": "New"}),
+            ({"description": "d"}, {"description": "d"}),
+            ({"token_amount": 5}, {"token_amount": 5}),
+            ({"price": 1.5}, {"price": "1.50"}),
+            ({"is_active": False}, {"is_active": False}),
+            ({"sort_order": 7}, {"sort_order": 7}),
+            (
+                {"name": "All", "price": "0", "is_active": False},
+                {"name": "All", "price": "0.00", "is_active": False},
+            ),
+        ],
+    )
+    def test_changes_what_is_given_and_nothing_else(
+        self, method: str, bundle: dict[str, Any], change: dict[str, Any], result: dict[str, Any]
+    ) -> None:
+        tag = request("GET", f"/{bundle['id']}").headers["etag"]
+        answer = request(method, f"/{bundle['id']}", json_body=change, scope=WRITE)
+        assert answer.status == 200
+        assert answer.headers["etag"] != tag
+        changed = answer.bundle
+        assert changed["version"] == 2
+        assert changed["updated_at"] > bundle["updated_at"]
+        assert {key: changed[key] for key in changed if key not in SERVER_FIELDS} == {
+            key: value for key, value in (bundle | result).items() if key not in SERVER_FIELDS
+        }
+        assert request("GET", f"/{bundle['id']}").bundle == changed
+
+    @pytest.mark.parametrize(
+        "same",
+        [
+            {},
+            {"name": " Starter "},
+            {"price": 9.9},
+            {"price": "9.90"},
+            {"description": ""},
+            {"sort_order": ""},
+            {"name": "Starter", "token_amount": 1000, "price": "9.9", "is_active": True, "sort_order": None},
+        ],
+    )
+    def test_no_change_is_no_new_version(
+        self, method: str, bundle: dict[str, Any], same: dict[str, Any]
+    ) -> None:
+        before = request("GET", f"/{bundle['id']}")
+        answer = request(method, f"/{bundle['id']}", json_body=same)
+        assert answer.status == 200
+        assert answer.bundle == bundle
+        assert answer.headers["etag"] == before.headers["etag"]
+
+    def test_null_and_blank(self, method: str, bundle: dict[str, Any]) -> None:
+        request(method, f"/{bundle['id']}", json_body={"description": "d", "sort_order": 9})
+        cleared = request(
+            method, f"/{bundle['id']}", json_body={"description": None, "sort_order": ""}
+        ).bundle
+        assert cleared["description"] is None
+        assert cleared["sort_order"] == 0
+        assert cleared["version"] == 3
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"name": None},
+            {"name": "  "},
+            {"token_amount": None},
+            {"token_amount": "12"},
+            {"price": None},
+            {"price": "9.999"},
+            {"is_active": None},
+            {"is_active": 0},
+            {"sort_order": "x"},
+            {"id": "493de819-4461-45a2-bf0c-aac6a105f477"},
+            {"version": 1},
+            {"currency": "EUR"},
+            {"unknown": None},
+        ],
+    )
+    def test_wrong_fields_change_nothing(
+        self, method: str, bundle: dict[str, Any], wrong: dict[str, Any]
+    ) -> None:
+        answer = request(method, f"/{bundle['id']}", json_body={"description": "changed"} | wrong)
+        assert answer.status == 400
+        assert [error["pointer"] for error in answer.json["errors"]] == [f"/{field}" for field in wrong]
+        assert request("GET", f"/{bundle['id']}").bundle == bundle
+
+    @pytest.mark.usefixtures("connection")
+    @pytest.mark.parametrize("unknown", ["00000000-0000-0000-0000-000000000000", "no-uuid"])
+    def test_no_such_bundle(self, method: str, unknown: str) -> None:
+        assert request(method, f"/{unknown}", json_body={"name": "x"}).status == 404
+
+    @pytest.mark.parametrize(
+        ("body", "content_type", "status"),
+        [
+            (None, "", 400),
+            ("", "application/json", 400),
+            ("{", "application/json", 400),
+            ("[]", "application/json", 400),
+            ("{}", "text/plain", 415),
+            ("{}" + " " * 65_536, "application/json", 413),
+        ],
+    )
+    def test_wrong_bodies(
+        self, method: str, bundle: dict[str, Any], body: str | None, content_type: str, status: int
+    ) -> None:
+        headers = {"content-type": content_type}
+        assert request(method, f"/{bundle['id']}", body=body, headers=headers).status == status

@@ -1,0 +1,62 @@
+"""The settings."""
+
+import pytest
+
+from shared.settings import Currency, SettingsError
+from tests.conftest import use_settings
+
+
+class TestDefaultCurrency:
+    @pytest.mark.parametrize(
+        ("code", "currency"),
+        [
+            (None, Currency("EUR", 2)),
+            ("", Currency("EUR", 2)),
+            ("JPY", Currency("JPY", 0)),
+            ("KWD", Currency("KWD", 3)),
+            ("CLF", Currency("CLF", 4)),
+        ],
+    )
+    def test_has_its_decimals(self, code: str | None, currency: Currency) -> None:
+        with use_settings(DEFAULT_CURRENCY=code) as settings:
+            assert settings.default_currency == currency
+
+    @pytest.mark.parametrize("code", ["euro", "EURO", "XAU", "eur", "€", "ZZZ"])
+    def test_must_be_one(self, code: str) -> None:
+        with use_settings(DEFAULT_CURRENCY=code) as settings, pytest.raises(SettingsError) as error:
+            _ = settings.default_currency
+        assert str(error.value).startswith("DEFAULT_CURRENCY must be")
+
+
+class TestDatabaseUrl:
+    @pytest.mark.parametrize(
+        "url",
+        ["postgresql://u:p@host:5432/name", "postgres://u@[::1]/name", "postgresql://u@h/n?sslmode=disable"],
+    )
+    def test_is_read(self, url: str) -> None:
+        with use_settings(DATABASE_URL=url) as settings:
+            assert settings.database_url == url
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            None, "", "nonsense", "mysql://u:s3cret@h/n", "postgresql://h/n", "postgresql://u@/n", "postgresql://u@h",
+            "postgresql://u:s3cret@h:port/n", "postgresql://u@[h/n",
+        ],
+    )  # fmt: skip
+    def test_must_be_complete(self, url: str | None) -> None:
+        with use_settings(DATABASE_URL=url) as settings, pytest.raises(SettingsError) as error:
+            _ = settings.database_url
+        assert str(error.value).startswith("DATABASE_URL ")
+        assert "s3cret" not in str(error.value)
+
+
+class TestLogLevel:
+    @pytest.mark.parametrize(("given", "level"), [(None, "INFO"), ("debug", "DEBUG"), ("ERROR", "ERROR")])
+    def test_is_read(self, given: str | None, level: str) -> None:
+        with use_settings(LOG_LEVEL=given) as settings:
+            assert settings.log_level == level
+
+    def test_must_be_one(self) -> None:
+        with use_settings(LOG_LEVEL="loud") as settings, pytest.raises(SettingsError, match="LOG_LEVEL"):
+            _ = settings.log_level
