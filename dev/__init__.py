@@ -1,0 +1,1 @@
+"""What development and tests need; never deployed."""

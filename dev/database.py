@@ -1,0 +1,120 @@
+"""The database that local commands work on: the one of DATABASE_URL, else the embedded one."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+from urllib.parse import urlsplit
+
+from dev.local import ROOT, UserError, database_folder
+from dev.postgres import postgres, running_postgres
+
+NAME = "token_bundles"
+_CONNECT_SECONDS = 5
+
+MigrateCommand = Literal["upgrade", "downgrade", "current", "check", "revision"]
+
+
+@contextmanager
+def own_database() -> Iterator[None]:
+    """Point DATABASE_URL at a database during the block; without one, start the embedded server."""
+    if os.environ.get("DATABASE_URL"):
+        yield
+        return
+    with postgres(database_folder()) as server, _environment(_with_database(server)):
+        yield
+
+
+@contextmanager
+def any_database() -> Iterator[None]:
+    """Do the same, but use the embedded server if another process runs it."""
+    server = None if os.environ.get("DATABASE_URL") else running_postgres(database_folder())
+    if server is None:
+        with own_database():
+            yield
+    else:
+        with _environment(_with_database(server)):
+            yield
+
+
+def place() -> str:
+    """Where the data are, without any password."""
+    url = urlsplit(os.environ["DATABASE_URL"])
+    return f"{url.hostname}:{url.port or 5432}{url.path}"
+
+
+def migrate(command: MigrateCommand, revision: str = "head") -> None:
+    """Run an Alembic command on the database of DATABASE_URL; a new revision is given by its message."""
+    _check_reachable()
+    from alembic import command as alembic
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
+
+    config = Config(toml_file=ROOT / "pyproject.toml")
+    config.set_main_option("script_location", str(ROOT / "migrations"))
+    try:
+        match command:
+            case "upgrade" | "downgrade":
+                getattr(alembic, command)(config, revision)
+            case "current" | "check":
+                getattr(alembic, command)(config)
+            case "revision":
+                head = ScriptDirectory.from_config(config).get_current_head() or "0"
+                alembic.revision(config, revision, autogenerate=True, rev_id=f"{int(head) + 1:04}")
+    except (CommandError, TimeoutError) as error:
+        raise UserError(str(error)) from error
+
+
+def _check_reachable() -> None:
+    from shared.settings import SettingsError, settings
+
+    try:
+        url = settings.database_url
+    except SettingsError as error:
+        raise UserError(str(error)) from error
+
+    from sqlalchemy.exc import DBAPIError
+
+    from shared.database.engine import connect_lazily
+
+    engine = connect_lazily(url, timeout=_CONNECT_SECONDS)
+    try:
+        engine.connect().close()
+    except (DBAPIError, OSError) as error:
+        raise UserError(
+            f"The database {place()} of DATABASE_URL cannot be used: {_reason(error)}."
+        ) from error
+    finally:
+        engine.dispose()
+
+
+def _reason(error: Exception) -> str:
+    cause = getattr(error, "orig", None) or error
+    told = cause.args[0] if cause.args else ""
+    return str(told.get("M")) if isinstance(told, dict) else str(cause).rstrip(".")
+
+
+def _with_database(server_url: str) -> str:
+    """Create the database on the embedded server when it is missing, and return its URL."""
+    import pg8000.native
+
+    server = urlsplit(server_url)
+    connection = pg8000.native.Connection(
+        server.username or "", server.hostname or "", "postgres", server.port or 5432, ssl_context=False
+    )
+    try:
+        if not connection.run("SELECT 1 FROM pg_database WHERE datname = :name", name=NAME):
+            connection.run(f"CREATE DATABASE {NAME}")
+    finally:
+        connection.close()
+    return server._replace(path=f"/{NAME}").geturl()
+
+
+@contextmanager
+def _environment(database_url: str) -> Iterator[None]:
+    os.environ["DATABASE_URL"] = database_url
+    try:
+        yield
+    finally:
+        del os.environ["DATABASE_URL"]

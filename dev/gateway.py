@@ -1,0 +1,223 @@
+"""The local gateway: an ASGI application that stands in for the HTTP API of the template."""
+
+import asyncio
+import base64
+import importlib
+import logging
+import os
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+from starlette.applications import Starlette
+from starlette.datastructures import Headers
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from dev import tokens
+from dev.authorizer import JwtAuthorizer, UnauthorizedError, token_scopes
+from dev.events import ACCOUNT_ID, Admitted, to_event, to_response
+from dev.template import Cors, Function, Template
+
+MAX_BODY_BYTES = 10 * 1024 * 1024
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(
+    template: Template, key: rsa.RSAPublicKey, on_timeout: Callable[[], None] = lambda: None
+) -> Starlette:
+    """Make the application; `on_timeout` is called when a function did not end in time, and so never may."""
+    keys = tokens.jwks(key)
+    return Starlette(
+        routes=[
+            Route("/.well-known/openid-configuration", _openid_configuration),
+            Route("/.well-known/jwks.json", lambda _: JSONResponse(keys)),
+            Mount("/", HttpApi(template, key, Functions(on_timeout))),
+        ],
+        middleware=[Middleware(HttpApiCors, template.cors)] if template.cors else [],
+    )
+
+
+def _openid_configuration(request: Request) -> Response:
+    return JSONResponse(tokens.openid_configuration(str(request.base_url)))
+
+
+@dataclass
+class LambdaContext:
+    """What Lambda tells a function about its invocation."""
+
+    function_name: str
+    memory_limit_in_mb: int
+    deadline: float
+    function_version: str = "$LATEST"
+    aws_request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    log_stream_name: str = "local"
+    identity: None = None
+    client_context: None = None
+
+    @property
+    def invoked_function_arn(self) -> str:
+        """The function's name for AWS."""
+        return f"arn:aws:lambda:local:{ACCOUNT_ID}:function:{self.function_name}"
+
+    @property
+    def log_group_name(self) -> str:
+        """Where the function's log would be."""
+        return f"/aws/lambda/{self.function_name}"
+
+    def get_remaining_time_in_millis(self) -> int:
+        """How long the function may still run."""
+        return max(0, int((self.deadline - time.monotonic()) * 1000))
+
+
+class FunctionTimeoutError(Exception):
+    """A function did not end in time."""
+
+
+class Functions:
+    """Calls the functions as one Lambda environment does: one at a time, each within its time."""
+
+    def __init__(self, on_timeout: Callable[[], None]) -> None:
+        """Start without any function loaded."""
+        self.on_timeout = on_timeout
+        self.turn = asyncio.Lock()
+        self.thread = ThreadPoolExecutor(max_workers=1)
+
+    async def call(self, function: Function, event: Mapping[str, Any]) -> Any:
+        """Return the function's answer; raises what the function raises, and FunctionTimeoutError."""
+        run = asyncio.get_running_loop().run_in_executor
+        async with self.turn:
+            handler = await run(self.thread, _load, function)
+            context = LambdaContext(function.name, function.memory, time.monotonic() + function.timeout)
+            answer = run(self.thread, handler, event, context)
+            await asyncio.wait({answer}, timeout=function.timeout)
+            if not answer.done():
+                # Those that wait for their turn would wait for ever.
+                self.thread = ThreadPoolExecutor(max_workers=1)
+                self.on_timeout()
+                raise FunctionTimeoutError
+            return answer.result()
+
+
+def _load(function: Function) -> Callable[[Mapping[str, Any], LambdaContext], Any]:
+    handler: Callable[[Mapping[str, Any], LambdaContext], Any]
+    handler = getattr(importlib.import_module(function.module), function.attribute)
+    return handler
+
+
+class HttpApi:
+    """Routes, authorizes and answers requests as API Gateway does."""
+
+    def __init__(self, template: Template, key: rsa.RSAPublicKey, functions: Functions) -> None:
+        """Serve the routes of the template to the holders of tokens that are signed with the key."""
+        self.template = template
+        self.authorizer = JwtAuthorizer(template.authorizer, key) if template.authorizer else None
+        self.functions = functions
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        # Of the form of API Gateway's own: 15 characters and an equals sign.
+        request_id = base64.b64encode(os.urandom(11)).decode()
+        response = await self.respond(Request(scope, receive), request_id)
+        response.headers["apigw-requestid"] = request_id
+        await response(scope, receive, send)
+
+    async def respond(self, request: Request, request_id: str) -> Response:
+        """Answer 404, 401 or 403 before anything else, then what the function answers."""
+        found = self.template.route(request.method, request.scope["path"])
+        if found is None:
+            return _message(HTTPStatus.NOT_FOUND)
+        route, path_parameters = found
+        claims = None
+        if route.authorized and self.authorizer:
+            try:
+                claims = self.authorizer.claims(request.headers.get("authorization"))
+            except UnauthorizedError as error:
+                return _message(HTTPStatus.UNAUTHORIZED, {"www-authenticate": _challenge(str(error))})
+            if route.scopes and not set(route.scopes).intersection(token_scopes(claims)):
+                return _message(HTTPStatus.FORBIDDEN)
+        return await self._invoke(Admitted(request, request_id, route, path_parameters, claims))
+
+    async def _invoke(self, admitted: Admitted) -> Response:
+        function = admitted.route.function
+        try:
+            body = await _body(admitted.request)
+            if len(body) > MAX_BODY_BYTES:
+                return _message(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, phrase="Request Entity Too Large")
+            return to_response(await self.functions.call(function, to_event(admitted, body)))
+        except ClientDisconnect:
+            logger.info("The caller of %s is gone", function.name)
+        except asyncio.CancelledError:
+            logger.warning("%s was stopped with this process", function.name)
+        except FunctionTimeoutError:
+            logger.error("%s did not end within %g seconds", function.name, function.timeout)  # noqa: TRY400
+        except (Exception, SystemExit):  # whatever a function does, its caller gets the same answer
+            logger.exception("%s failed", function.name)
+        return _message(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+async def _body(request: Request) -> bytes:
+    """Read the whole body, but keep no more of it than shows that it is too large."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk[: MAX_BODY_BYTES + 1 - len(body)]
+    return bytes(body)
+
+
+def _message(status: HTTPStatus, headers: Mapping[str, str] | None = None, phrase: str = "") -> Response:
+    return JSONResponse({"message": phrase or status.phrase}, status, headers)
+
+
+def _challenge(reason: str) -> str:
+    if not reason:
+        return "Bearer"
+    description = reason.replace('"', "'")
+    return f'Bearer scope="" error="invalid_token" error_description="{description}"'
+
+
+class HttpApiCors(CORSMiddleware):
+    """CORS as API Gateway does it: a preflight is always a 204, and another origin gets no CORS headers."""
+
+    def __init__(self, app: ASGIApp, cors: Cors) -> None:
+        """Allow what is declared in the template, and nothing more."""
+        super().__init__(
+            app,
+            allow_origins=cors.origins,
+            allow_methods=cors.methods,
+            allow_headers=cors.headers,
+            allow_credentials=cors.credentials,
+            expose_headers=cors.exposed_headers,
+            max_age=cors.max_age,
+        )
+        # Starlette adds headers that need no permission.
+        self.preflight_headers["Access-Control-Allow-Headers"] = ", ".join(cors.headers)
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """Answer a preflight request, whatever its path."""
+        response = super().preflight_response(request_headers)
+        granted = response.status_code == HTTPStatus.OK
+        headers = {
+            name: value
+            for name, value in response.headers.items()
+            if name == "vary" or (granted and name.startswith("access-control-"))
+        }
+        return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)
+
+    async def simple_response(
+        self, scope: Scope, receive: Receive, send: Send, request_headers: Headers
+    ) -> None:
+        """Answer any other request."""
+        if self.is_allowed_origin(request_headers.get("origin", "")):
+            await super().simple_response(scope, receive, send, request_headers)
+        else:
+            await self.app(scope, receive, send)

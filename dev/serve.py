@@ -1,0 +1,218 @@
+"""`python -m dev serve`: the gateway, the processes that serve it, and the database under it."""
+
+import errno
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from dev import database
+from dev.local import ROOT, TEMPLATE, UserError, database_folder, local_template
+from dev.template import Template
+from dev.tokens import issue_token
+
+START_SECONDS = 60
+STOP_SECONDS = 5
+POLL_SECONDS = 0.3
+
+_STARTUP_FAILED = 1
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line asks for."""
+
+    host: str
+    port: int
+    workers: int
+    reload: bool
+    sample: bool
+
+
+def serve(options: Options) -> None:
+    """Serve until a signal says stop; nothing that was started is left when this returns."""
+    _stop_on_signals()
+    with suppress(KeyboardInterrupt):
+        template = local_template()
+        embedded = not os.environ.get("DATABASE_URL")
+        with _listening(options) as listener, database.own_database(), _workers(listener) as workers:
+            # The first one loads its modules while this process migrates.
+            workers.add(1)
+            database.migrate("upgrade")
+            if options.sample:
+                _load_samples()
+            workers.add(0 if options.reload else options.workers - 1)
+            workers.go()
+            _wait_until_answering(listener, workers)
+            data = str(database_folder()) if embedded else database.place()
+            print(_welcome(_url(options.host, listener), data, template), flush=True)
+            _supervise(workers, template if options.reload else None)
+
+
+class Workers:
+    """The processes that serve the gateway; they end with this one, however it ends."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        """Have none yet."""
+        self.listener = listener
+        self.lifelines: dict[subprocess.Popen[bytes], int] = {}
+
+    def add(self, count: int) -> None:
+        """Start more of them, which load everything and then wait for `go`."""
+        for _ in range(count):
+            # Its input ends when this process does.
+            input_end, lifeline = os.pipe()
+            process = subprocess.Popen(
+                [sys.executable, "-m", "dev.worker", str(self.listener.fileno())],
+                cwd=ROOT,
+                stdin=input_end,
+                pass_fds=[self.listener.fileno()],
+                # Ctrl-C must reach this process alone, which then stops the workers before the database.
+                process_group=0,
+            )
+            os.close(input_end)
+            self.lifelines[process] = lifeline
+
+    def go(self) -> None:
+        """Let all of them serve."""
+        for lifeline in self.lifelines.values():
+            with suppress(BrokenPipeError):
+                os.write(lifeline, b"\n")
+
+    def failed_to_start(self) -> bool:
+        """Tell whether one ended before it could serve: another try would be in vain."""
+        return any(process.poll() == _STARTUP_FAILED for process in self.lifelines)
+
+    def replace_ended(self) -> None:
+        """Start one for each that has ended."""
+        ended = [process for process in self.lifelines if process.poll() is not None]
+        for process in ended:
+            os.close(self.lifelines.pop(process))
+        self.add(len(ended))
+        self.go()
+
+    def stop(self) -> None:
+        """End all of them, those that take too long by force."""
+        for process in self.lifelines:
+            process.terminate()
+        deadline = time.monotonic() + STOP_SECONDS
+        for process in self.lifelines:
+            try:
+                process.wait(max(0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@contextmanager
+def _workers(listener: socket.socket) -> Iterator[Workers]:
+    workers = Workers(listener)
+    try:
+        yield workers
+    finally:
+        workers.stop()
+
+
+@contextmanager
+def _listening(options: Options) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    try:
+        listener = socket.create_server((options.host, options.port), family=family, backlog=128)
+    except (OSError, OverflowError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            raise UserError(f"Port {options.port} is in use: give another with --port or PORT.") from error
+        reason = str(error).rstrip(".")
+        raise UserError(f"Cannot listen on {options.host}, port {options.port}: {reason}.") from error
+    with listener:
+        yield listener
+
+
+def _load_samples() -> None:
+    from dev import samples
+
+    if created := samples.load():
+        print(f"Created {created} sample bundles.")
+
+
+def _wait_until_answering(listener: socket.socket, workers: Workers) -> None:
+    host, port = listener.getsockname()[:2]
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and not workers.failed_to_start():
+        connection = http.client.HTTPConnection(_reachable(host), port, timeout=1)
+        with closing(connection), suppress(OSError, http.client.HTTPException):
+            connection.request("GET", "/.well-known/jwks.json")
+            connection.getresponse().read()
+            return
+    raise UserError("The gateway did not start.")
+
+
+def _url(host: str, listener: socket.socket) -> str:
+    name = _reachable(host)
+    return f"http://{f'[{name}]' if ':' in name else name}:{listener.getsockname()[1]}"
+
+
+def _reachable(host: str) -> str:
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 (nothing is bound here)
+
+
+def _welcome(url: str, data: str, template: Template) -> str:
+    readable = (route.path for route in template.routes if route.method == "GET" and "{" not in route.path)
+    return "\n".join(
+        [
+            "",
+            f"The API answers at {url}, its data are in {data}. Ctrl-C ends everything.",
+            "",
+            f"curl -s {url}{next(readable, '/')} -H 'Authorization: Bearer {issue_token()}'",
+            "",
+        ]
+    )
+
+
+def _supervise(workers: Workers, watched: Template | None) -> None:
+    files = _files(watched)
+    while True:
+        time.sleep(POLL_SECONDS)
+        if watched and (now := _files(watched)) != files:
+            files = now
+            print("Reloading.", flush=True)
+            workers.stop()
+            workers.replace_ended()
+        elif not workers.failed_to_start():
+            workers.replace_ended()
+        elif not watched:
+            raise UserError("The gateway could not be started again.")
+
+
+def _files(template: Template | None) -> dict[Path, int]:
+    """When each file that the gateway reads was changed last."""
+    if template is None:
+        return {}
+    folders = (ROOT / "shared", ROOT / "dev", template.code_folder)
+    changed = {}
+    for path in [TEMPLATE, *(path for folder in folders for path in folder.rglob("*.py"))]:
+        with suppress(FileNotFoundError):
+            changed[path] = path.stat().st_mtime_ns
+    return changed
+
+
+def _stop_on_signals() -> None:
+    for number in _STOP_SIGNALS:
+        # Whoever starts this with nohup means it.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _stop)
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    # A second Ctrl-C must not interrupt the stopping, which takes a few seconds at most.
+    for number in _STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt

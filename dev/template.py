@@ -1,0 +1,352 @@
+"""Reads from the SAM template what the local gateway needs: routes, authorizer, CORS, environment."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dev.local import UserError
+
+_PSEUDO_PARAMETERS = {
+    "AWS::AccountId": "123456789012",
+    "AWS::Partition": "aws",
+    "AWS::Region": "local",
+    "AWS::StackName": "local",
+    "AWS::URLSuffix": "localhost",
+}
+_DEFAULT_TIMEOUT_SECONDS = 3
+_DEFAULT_MEMORY_MB = 128
+
+
+class TemplateError(UserError):
+    """The template has something that the local gateway cannot stand in for; the message says what."""
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function that has a route."""
+
+    name: str
+    handler: str
+    timeout: float
+    memory: int
+
+    @property
+    def module(self) -> str:
+        """The module that the handler is in."""
+        return self.handler.rpartition(".")[0]
+
+    @property
+    def attribute(self) -> str:
+        """The handler's name in its module."""
+        return self.handler.rpartition(".")[2]
+
+
+@dataclass(frozen=True)
+class Route:
+    """A method and a path, the function that answers them, and what a token must hold."""
+
+    method: str
+    path: str
+    function: Function
+    scopes: tuple[str, ...]
+    authorized: bool
+
+    @property
+    def key(self) -> str:
+        """API Gateway's name of the route, such as `GET /things/{id}`."""
+        return f"{self.method} {self.path}"
+
+    @cached_property
+    def segments(self) -> tuple[str, ...]:
+        """The path between its slashes."""
+        return tuple(self.path.split("/"))
+
+    def path_parameters(self, path: str) -> dict[str, str] | None:
+        """The parameters that a request's path gives, None when it is not a path of this route."""
+        parts = path.split("/")
+        if len(parts) != len(self.segments):
+            return None
+        parameters = {}
+        for segment, part in zip(self.segments, parts, strict=True):
+            if not _is_parameter(segment):
+                if segment != part:
+                    return None
+            elif not part:
+                return None
+            else:
+                parameters[segment[1:-1]] = part
+        return parameters
+
+
+@dataclass(frozen=True)
+class Authorizer:
+    """The JWT authorizer: who must have issued a token, and for whom."""
+
+    issuer: str
+    audiences: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Cors:
+    """Which other origins a browser may call the API from, and how."""
+
+    origins: tuple[str, ...]
+    methods: tuple[str, ...]
+    headers: tuple[str, ...]
+    exposed_headers: tuple[str, ...]
+    max_age: int
+    credentials: bool
+
+
+@dataclass(frozen=True)
+class Template:
+    """What an HTTP API and its functions are deployed from."""
+
+    routes: tuple[Route, ...]
+    authorizer: Authorizer | None
+    cors: Cors | None
+    environment: Mapping[str, str]
+    code_folder: Path
+
+    def route(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
+        """The route of a request and the parameters in its path: fixed segments win over parameters."""
+        for route in self._most_specific_first:
+            if route.method == method and (parameters := route.path_parameters(path)) is not None:
+                return route, parameters
+        return None
+
+    @cached_property
+    def _most_specific_first(self) -> list[Route]:
+        return sorted(self.routes, key=lambda route: [_is_parameter(segment) for segment in route.segments])
+
+
+def read_template(path: Path, parameter: Callable[[str], str | None]) -> Template:
+    """Read the template, with the values that `parameter` gives before the parameters' own defaults.
+
+    Raises TemplateError for what the local gateway cannot stand in for.
+    """
+    try:
+        document = yaml.load(path.read_text(), _Loader)  # noqa: S506 (it is a SafeLoader)
+        return _Reader(document, parameter, path.parent).read()
+    except TemplateError as error:
+        raise TemplateError(f"{path.name}: {error}") from error
+    except (yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise TemplateError(
+            f"{path.name} cannot be read; `sam validate --lint` may say why: {error!r}"
+        ) from error
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads `!Ref X` as `{"Ref": X}` and `!Sub X` as `{"Fn::Sub": X}`."""
+
+
+def _long_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    if isinstance(node, yaml.ScalarNode):
+        value: Any = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        value = loader.construct_mapping(node, deep=True)  # type: ignore[arg-type]
+    return {suffix if suffix in {"Ref", "Condition"} else f"Fn::{suffix}": value}
+
+
+_Loader.add_multi_constructor("!", _long_form)
+
+
+class _Reader:
+    def __init__(
+        self, document: dict[str, Any], parameter: Callable[[str], str | None], folder: Path
+    ) -> None:
+        self.resources: dict[str, Any] = document.get("Resources", {})
+        self.globals: dict[str, Any] = document.get("Globals", {})
+        self.parameters = {
+            name: value
+            for name, declared in document.get("Parameters", {}).items()
+            if (value := _value(declared, parameter(name))) is not None
+        }
+        self.folder = folder
+
+    def read(self) -> Template:
+        api_name, api = self._api()
+        authorizers = self._resolve(api.get("Auth", {}).get("Authorizers", {}))
+        default = api.get("Auth", {}).get("DefaultAuthorizer")
+        functions = self._functions_with_routes(api_name)
+        return Template(
+            routes=tuple(
+                self._route(name, properties, event, default)
+                for name, properties in functions.items()
+                for event in self._http_events(properties, api_name)
+            ),
+            authorizer=_authorizer(default, authorizers[default]) if default else None,
+            cors=_cors(self._resolve(api.get("CorsConfiguration"))),
+            environment=self._environment(functions),
+            code_folder=self._code_folder(functions),
+        )
+
+    def _api(self) -> tuple[str, dict[str, Any]]:
+        apis = {
+            name: self.globals.get("HttpApi", {}) | resource.get("Properties", {})
+            for name, resource in self.resources.items()
+            if resource["Type"] == "AWS::Serverless::HttpApi"
+        }
+        if len(apis) != 1:
+            raise TemplateError(f"it has {len(apis)} HTTP APIs, the gateway needs exactly one.")
+        name, api = apis.popitem()
+        if (stage := api.get("StageName", "$default")) != "$default":
+            raise TemplateError(f"{name} has the stage {stage}, the gateway knows only $default.")
+        return name, api
+
+    def _functions_with_routes(self, api_name: str) -> dict[str, dict[str, Any]]:
+        common = self.globals.get("Function", {})
+        functions = {
+            name: common | resource.get("Properties", {})
+            for name, resource in self.resources.items()
+            if resource["Type"] == "AWS::Serverless::Function"
+        }
+        return {
+            name: properties
+            for name, properties in functions.items()
+            if self._http_events(properties, api_name)
+        }
+
+    def _http_events(self, properties: dict[str, Any], api_name: str) -> list[dict[str, Any]]:
+        events = [
+            event["Properties"]
+            for event in properties.get("Events", {}).values()
+            if event["Type"] == "HttpApi"
+        ]
+        for event in events:
+            if event.get("ApiId") != {"Ref": api_name}:
+                raise TemplateError(f"the event {event.get('Path')} has no `ApiId: !Ref {api_name}`.")
+        return events
+
+    def _route(
+        self, name: str, properties: dict[str, Any], event: dict[str, Any], default_authorizer: str | None
+    ) -> Route:
+        method, path = str(event.get("Method", "ANY")).upper(), str(event.get("Path", "$default"))
+        if method in {"ANY", "X-AMAZON-APIGATEWAY-ANY-METHOD"} or not path.startswith("/") or "+}" in path:
+            raise TemplateError(
+                f"{name} has the route {method} {path}, the gateway knows no catch-all routes."
+            )
+        if event.get("PayloadFormatVersion", "2.0") != "2.0":
+            raise TemplateError(f"{method} {path} has another payload format than 2.0.")
+        auth = self._resolve(event.get("Auth", {}))
+        authorizer = auth.get("Authorizer", default_authorizer or "NONE")
+        if authorizer not in {default_authorizer, "NONE"}:
+            raise TemplateError(
+                f"{method} {path} has the authorizer {authorizer}, the gateway knows only the default."
+            )
+        return Route(
+            method=method,
+            path=path,
+            function=self._function(name, properties),
+            scopes=tuple(auth.get("AuthorizationScopes", ())),
+            authorized=authorizer != "NONE",
+        )
+
+    def _function(self, name: str, properties: dict[str, Any]) -> Function:
+        runtime = self._resolve(properties.get("Runtime", "none"))
+        if not runtime.startswith("python"):
+            raise TemplateError(f"{name} has the runtime {runtime}, the gateway runs only Python.")
+        handler = self._resolve(properties["Handler"])
+        if "." not in handler:
+            raise TemplateError(
+                f"{name} has the handler {handler}, which is not of the form module.attribute."
+            )
+        return Function(
+            name=name,
+            handler=handler.replace("/", "."),
+            timeout=float(self._resolve(properties.get("Timeout", _DEFAULT_TIMEOUT_SECONDS))),
+            memory=int(self._resolve(properties.get("MemorySize", _DEFAULT_MEMORY_MB))),
+        )
+
+    def _environment(self, functions: dict[str, dict[str, Any]]) -> dict[str, str]:
+        """Collect the variables of all functions: they share one process here."""
+        environment: dict[str, str] = {}
+        common = self._variables(self.globals.get("Function", {}))
+        for name, properties in functions.items():
+            for variable, value in (common | self._variables(properties)).items():
+                if environment.setdefault(variable, value) != value:
+                    raise TemplateError(
+                        f"{name} has a {variable} of its own, but all functions share one process here."
+                    )
+        return environment
+
+    def _variables(self, properties: dict[str, Any]) -> dict[str, str]:
+        variables = {}
+        for name, value in properties.get("Environment", {}).get("Variables", {}).items():
+            try:
+                variables[name] = str(self._resolve(value))
+            except TemplateError:
+                continue  # known only to a deployment, such as the address of a resource
+        return variables
+
+    def _code_folder(self, functions: dict[str, dict[str, Any]]) -> Path:
+        folders = {str(properties.get("CodeUri", ".")) for properties in functions.values()}
+        if len(folders) > 1:
+            raise TemplateError(
+                f"its functions are in {' and '.join(sorted(folders))}, the gateway needs one folder."
+            )
+        return (self.folder / (folders.pop() if folders else ".")).resolve()
+
+    def _resolve(self, value: Any) -> Any:
+        """Put in what a deployment would."""
+        match value:
+            case {"Ref": name}:
+                return self._parameter(name)
+            case {"Fn::Sub": str(text)}:
+                return re.sub(r"\$\{([^!}]+)\}", lambda match: str(self._parameter(match[1])), text)
+            case dict() if len(value) == 1 and next(iter(value)).startswith("Fn::"):
+                raise TemplateError(f"the gateway does not know what {next(iter(value))} gives here.")
+            case dict():
+                return {key: self._resolve(item) for key, item in value.items()}
+            case list():
+                return [self._resolve(item) for item in value]
+            case _:
+                return value
+
+    def _parameter(self, name: str) -> str | list[str]:
+        known = _PSEUDO_PARAMETERS | self.parameters
+        if name not in known:
+            raise TemplateError(
+                f"{name} is no parameter with a value, and the gateway does not deploy anything."
+            )
+        return known[name]
+
+
+def _value(declared: dict[str, Any], given: str | None) -> str | list[str] | None:
+    value = declared.get("Default") if given is None else given
+    if value is not None and declared["Type"] == "CommaDelimitedList":
+        return [item.strip() for item in str(value).split(",")]
+    return None if value is None else str(value)
+
+
+def _authorizer(name: str, declared: dict[str, Any]) -> Authorizer:
+    jwt = declared.get("JwtConfiguration")
+    if not jwt or declared.get("IdentitySource") != "$request.header.Authorization":
+        raise TemplateError(f"the authorizer {name} does not check a JWT in $request.header.Authorization.")
+    return Authorizer(issuer=jwt["issuer"], audiences=tuple(jwt["audience"]))
+
+
+def _cors(declared: Any) -> Cors | None:
+    if not declared:
+        return None
+    if not isinstance(declared, dict):
+        raise TemplateError("CorsConfiguration does not list origins, methods and headers.")
+    return Cors(
+        origins=tuple(declared.get("AllowOrigins", ())),
+        methods=tuple(declared.get("AllowMethods", ())),
+        headers=tuple(declared.get("AllowHeaders", ())),
+        exposed_headers=tuple(declared.get("ExposeHeaders", ())),
+        max_age=int(declared.get("MaxAge", 0)),
+        credentials=bool(declared.get("AllowCredentials", False)),
+    )
+
+
+def _is_parameter(segment: str) -> bool:
+    return segment.startswith("{")

@@ -1,0 +1,79 @@
+"""A process that serves the gateway on the listening socket of the process that started it."""
+
+import copy
+import importlib
+import logging
+import os
+import socket
+import sys
+import threading
+
+import uvicorn
+from uvicorn.config import LOGGING_CONFIG
+
+from dev.gateway import create_app
+from dev.local import local_template
+from dev.template import Template, TemplateError
+from dev.tokens import signing_key
+
+GRACEFUL_SECONDS = 2
+
+logger = logging.getLogger("dev.worker")
+
+
+def main(listener: int) -> None:
+    """Load everything, wait until the parent says go, then serve until it says stop or ends."""
+    go = threading.Event()
+    threading.Thread(target=_heed_parent, args=[go], daemon=True).start()
+    template = local_template()
+    for name, value in template.environment.items():
+        os.environ.setdefault(name, value)
+    config = uvicorn.Config(
+        create_app(template, signing_key().public_key(), on_timeout=lambda: _leave(server)),
+        log_config=_logging(),
+        timeout_graceful_shutdown=GRACEFUL_SECONDS,
+        # An event must show who called, not what the caller says about it.
+        proxy_headers=False,
+        server_header=False,
+        ws="none",
+    )
+    server = uvicorn.Server(config)
+    _load_functions(template)
+    go.wait()
+    server.run([socket.socket(fileno=listener)])
+    # A function that has not ended must not keep this process.
+    os._exit(0)
+
+
+def _load_functions(template: Template) -> None:
+    sys.path.insert(0, str(template.code_folder))
+    for function in {route.function for route in template.routes}:
+        try:
+            importlib.import_module(function.module)
+        except Exception:  # the other functions work all the same
+            logger.exception("%s cannot be loaded", function.name)
+
+
+def _leave(server: uvicorn.Server) -> None:
+    # As in Lambda, what is left of a function that ran out of time goes with its environment.
+    server.should_exit = True
+
+
+def _heed_parent(go: threading.Event) -> None:
+    while os.read(0, 1):
+        go.set()
+    os._exit(0)
+
+
+def _logging() -> dict[str, object]:
+    config = copy.deepcopy(LOGGING_CONFIG)
+    config["loggers"]["uvicorn.error"]["level"] = "WARNING"
+    config["loggers"]["dev"] = {"handlers": ["default"], "level": "INFO", "propagate": False}
+    return config
+
+
+if __name__ == "__main__":
+    try:
+        main(int(sys.argv[1]))
+    except TemplateError as error:
+        sys.exit(str(error))

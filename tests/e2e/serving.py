@@ -1,0 +1,115 @@
+"""Runs real gateways: `python -m dev serve` on a free port, with a folder of its own."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+BUNDLES = "/api/v1/admin/token-bundles"
+START_SECONDS = 60
+STOP_SECONDS = 20
+ENVIRONMENT = {
+    name: value
+    for name, value in os.environ.items()
+    if name not in {"ALLOWED_ORIGINS", "DATABASE_URL", "PORT"}
+}
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A gateway that runs."""
+
+    process: subprocess.Popen[bytes]
+    folder: Path
+    output: Path
+    url: str
+
+    @property
+    def postgres_pid(self) -> int:
+        return int((self.folder / "postgres" / "postmaster.pid").read_text().split()[0])
+
+    def token(self, *arguments: str) -> str:
+        return run_dev(self.folder, "token", *arguments).stdout.strip()
+
+    def client(self, token: str | None = None) -> httpx.Client:
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=20, trust_env=False)
+
+    def stop(self, number: int) -> int:
+        """Send a signal as a terminal does: to the whole process group."""
+        os.killpg(self.process.pid, number)
+        return self.process.wait(STOP_SECONDS)
+
+
+def run_dev(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "dev", *arguments],
+        cwd=ROOT,
+        env=ENVIRONMENT | {"DEV_FOLDER": str(folder)} | environment,
+        capture_output=True,
+        text=True,
+        timeout=START_SECONDS,
+        check=False,
+    )
+
+
+@contextmanager
+def serving(folder: Path, *arguments: str, root: Path = ROOT) -> Iterator[Gateway]:
+    """Run a gateway of the checkout in `root` on a free port until the block ends."""
+    output = folder / "output.txt"
+    with output.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dev", "serve", "--port", "0", *arguments],
+            cwd=root,
+            env=ENVIRONMENT | {"DEV_FOLDER": str(folder), "PYTHONUNBUFFERED": "1"},
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+    try:
+        yield Gateway(process, folder, output, url=_printed_url(process, output))
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _printed_url(process: subprocess.Popen[bytes], output: Path) -> str:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        if found := re.search(r"^curl -s (http://127\.0\.0\.1:\d+)/", output.read_text(), re.MULTILINE):
+            return found[1]
+        time.sleep(0.05)
+    return pytest.fail(f"the gateway did not start:\n{output.read_text()}")
+
+
+def eventually(condition: Callable[[], bool], seconds: float = STOP_SECONDS) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -1,0 +1,435 @@
+"""The gateway from outside: what a caller sees, and what becomes of its processes."""
+
+import base64
+import hashlib
+import hmac
+import json
+import shutil
+import signal
+import socket
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests.e2e.serving import BUNDLES, ROOT, Gateway, eventually, is_running, run_dev
+
+ORIGIN = "http://localhost:5173"
+BUNDLE = {"name": "Starter", "token_amount": 1000, "price": "9.90"}
+
+
+@pytest.fixture(scope="module")
+def key(gateway: Gateway) -> rsa.RSAPrivateKey:
+    pem = (gateway.folder / "signing-key.pem").read_bytes()
+    key = serialization.load_pem_private_key(pem, password=None)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    return key
+
+
+@pytest.fixture
+def bundle(admin: httpx.Client) -> Iterator[dict[str, Any]]:
+    created = admin.post(BUNDLES, json=BUNDLE)
+    assert created.status_code == 201, created.text
+    bundle = created.json()["bundle"]
+    yield bundle
+    admin.delete(f"{BUNDLES}/{bundle['id']}")
+
+
+class TestWhoMayCall:
+    def test_nobody_without_a_token(self, anonymous: httpx.Client) -> None:
+        answer = anonymous.get(BUNDLES)
+
+        assert (answer.status_code, answer.json()) == (401, {"message": "Unauthorized"})
+        assert answer.headers["www-authenticate"] == "Bearer"
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"exp": 1},
+            {"exp": None},
+            {"iss": "https://issuer.example.com"},
+            {"iss": None},
+            {"aud": "another-api"},
+            {"aud": None},
+            {"aud": None, "client_id": "another-client"},
+            {"nbf": time.time() + 3600},
+            {"iat": time.time() + 3600},
+        ],
+        ids=str,
+    )
+    def test_nobody_with_such_claims(
+        self, anonymous: httpx.Client, token: str, key: rsa.RSAPrivateKey, changes: dict[str, Any]
+    ) -> None:
+        changed = {name: value for name, value in (_claims(token) | changes).items() if value is not None}
+        forged = jwt.encode(changed, key, "RS256", headers=jwt.get_unverified_header(token))
+
+        answer = anonymous.get(BUNDLES, headers={"authorization": f"Bearer {forged}"})
+
+        assert (answer.status_code, answer.json()) == (401, {"message": "Unauthorized"})
+        assert 'error="invalid_token"' in answer.headers["www-authenticate"]
+
+    def test_nobody_with_another_key(self, anonymous: httpx.Client, token: str) -> None:
+        other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        forged = jwt.encode(_claims(token), other, "RS256", headers=jwt.get_unverified_header(token))
+
+        assert anonymous.get(BUNDLES, headers={"authorization": f"Bearer {forged}"}).status_code == 401
+
+    def test_nobody_with_an_unknown_kid(
+        self, anonymous: httpx.Client, token: str, key: rsa.RSAPrivateKey
+    ) -> None:
+        forged = jwt.encode(_claims(token), key, "RS256", headers={"kid": "another"})
+
+        assert anonymous.get(BUNDLES, headers={"authorization": f"Bearer {forged}"}).status_code == 401
+
+    def test_nobody_without_a_signature(self, anonymous: httpx.Client, token: str) -> None:
+        kid = {"kid": jwt.get_unverified_header(token)["kid"]}
+        for forged in (jwt.encode(_claims(token), "", "none", headers=kid), token.rpartition(".")[0] + "."):
+            assert anonymous.get(BUNDLES, headers={"authorization": f"Bearer {forged}"}).status_code == 401
+
+    def test_nobody_with_the_public_key_as_a_secret(
+        self, anonymous: httpx.Client, token: str, key: rsa.RSAPrivateKey
+    ) -> None:
+        header = jwt.get_unverified_header(token) | {"alg": "HS256"}
+        public = key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        # PyJWT refuses to make such a token.
+        signed = f"{_encoded(json.dumps(header).encode())}.{token.split('.')[1]}"
+        forged = f"{signed}.{_encoded(hmac.digest(public, signed.encode(), hashlib.sha256))}"
+
+        assert anonymous.get(BUNDLES, headers={"authorization": f"Bearer {forged}"}).status_code == 401
+
+    def test_nobody_without_the_scope(self, gateway: Gateway, bundle: dict[str, Any]) -> None:
+        with gateway.client(gateway.token("--scope", "token-bundles:read other")) as reader:
+            assert reader.get(BUNDLES).status_code == 200
+            for answer in (
+                reader.post(BUNDLES, json=BUNDLE),
+                reader.delete(f"{BUNDLES}/{bundle['id']}"),
+                reader.post(f"{BUNDLES}/{bundle['id']}/deactivate"),
+            ):
+                assert (answer.status_code, answer.json()) == (403, {"message": "Forbidden"})
+        with gateway.client(gateway.token("--scope", "token-bundles:write")) as writer:
+            assert writer.get(BUNDLES).status_code == 403
+
+    def test_the_token_comes_before_anything_else(self, anonymous: httpx.Client) -> None:
+        answer = anonymous.post(BUNDLES, content=b"x" * 100_000, headers={"content-type": "text/plain"})
+
+        assert answer.status_code == 401
+
+    def test_the_issuer_publishes_its_key(
+        self, anonymous: httpx.Client, gateway: Gateway, token: str
+    ) -> None:
+        configuration = anonymous.get("/.well-known/openid-configuration").json()
+        keys = jwt.PyJWKSet.from_dict(anonymous.get(configuration["jwks_uri"]).json())
+
+        assert configuration["jwks_uri"].startswith(gateway.url)
+        assert configuration["issuer"] == _claims(token)["iss"]
+        kid = jwt.get_unverified_header(token)["kid"]
+        assert jwt.decode(token, keys[kid], ["RS256"], audience=_claims(token)["aud"])
+
+
+class TestRoutes:
+    @pytest.mark.parametrize(
+        ("method", "path"),
+        [
+            ("GET", "/"),
+            ("GET", "/api/v1/admin"),
+            ("GET", f"{BUNDLES}/{uuid.UUID(int=1)}/"),
+            ("GET", f"{BUNDLES}//"),
+            ("GET", f"{BUNDLES}/{uuid.UUID(int=1)}/activate"),
+            ("POST", f"{BUNDLES}/{uuid.UUID(int=1)}"),
+            ("DELETE", BUNDLES),
+            ("OPTIONS", BUNDLES),
+        ],
+    )
+    def test_no_other_path_or_method(self, admin: httpx.Client, method: str, path: str) -> None:
+        answer = admin.request(method, path)
+
+        assert (answer.status_code, answer.json()) == (404, {"message": "Not Found"})
+
+    def test_head_is_no_get(self, admin: httpx.Client) -> None:
+        assert admin.head(BUNDLES).status_code == 404
+
+    def test_a_slash_after_the_collection(self, admin: httpx.Client) -> None:
+        assert admin.get(f"{BUNDLES}/").json() == admin.get(BUNDLES).json()
+        created = admin.post(f"{BUNDLES}/", json=BUNDLE)
+        assert created.status_code == 201
+        assert admin.delete(created.headers["location"]).status_code == 200
+
+    def test_every_answer_has_the_request_id(self, admin: httpx.Client, anonymous: httpx.Client) -> None:
+        problem = admin.get(f"{BUNDLES}/{uuid.uuid4()}")
+
+        assert problem.headers["apigw-requestid"] == problem.json()["request_id"]
+        assert anonymous.get("/").headers["apigw-requestid"]
+
+
+class TestCors:
+    def preflight(self, client: httpx.Client, **changes: str) -> httpx.Response:
+        headers = {
+            "origin": ORIGIN,
+            "access-control-request-method": "PUT",
+            "access-control-request-headers": "authorization,content-type,if-match",
+        }
+        return client.options(f"{BUNDLES}/{uuid.uuid4()}", headers=headers | changes)
+
+    def test_a_preflight_needs_no_token(self, anonymous: httpx.Client) -> None:
+        answer = self.preflight(anonymous)
+
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert answer.headers["access-control-allow-origin"] == ORIGIN
+        assert _listed(answer, "allow-methods") == {"GET", "POST", "PUT", "PATCH", "DELETE"}
+        assert _listed(answer, "allow-headers") == {
+            "Authorization",
+            "Content-Type",
+            "If-Match",
+            "If-None-Match",
+            "Idempotency-Key",
+        }
+        assert "access-control-allow-credentials" not in answer.headers
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"origin": "https://evil.example.com"},
+            {"origin": "http://localhost:5173.evil.example.com"},
+            {"origin": "null"},
+            {"access-control-request-method": "TRACE"},
+            {"access-control-request-headers": "x-other"},
+        ],
+        ids=str,
+    )
+    def test_a_refused_preflight(self, anonymous: httpx.Client, changes: dict[str, str]) -> None:
+        answer = self.preflight(anonymous, **changes)
+
+        assert answer.status_code == 204
+        assert not [name for name in answer.headers if name.startswith("access-control-")]
+
+    def test_answers_are_for_allowed_origins(self, admin: httpx.Client, anonymous: httpx.Client) -> None:
+        for client in (admin, anonymous):
+            answer = client.get(BUNDLES, headers={"origin": ORIGIN})
+            assert answer.headers["access-control-allow-origin"] == ORIGIN
+            assert _listed(answer, "expose-headers") == {"ETag", "Location", "Idempotency-Replayed"}
+
+            refused = client.get(BUNDLES, headers={"origin": "https://evil.example.com"})
+            assert refused.status_code == answer.status_code
+            assert not [name for name in refused.headers if name.startswith("access-control-")]
+
+
+class TestRequests:
+    def test_a_bundle_from_first_to_last(self, admin: httpx.Client) -> None:
+        created = admin.post(
+            BUNDLES,
+            content=b'{"name": " Starter ", "token_amount": 1000, "price": 9.9}',
+            headers={"content-type": "application/json; charset=utf-8"},
+        )
+        assert created.status_code == 201, created.text
+        bundle = created.json()["bundle"]
+        assert (bundle["name"], bundle["price"], bundle["version"]) == ("Starter", "9.90", 1)
+        place = created.headers["location"]
+        assert place == f"{BUNDLES}/{bundle['id']}"
+
+        read = admin.get(place)
+        assert read.json() == {"bundle": bundle}
+        assert read.headers["etag"] == created.headers["etag"]
+
+        for method, change in (("PUT", {"price": "12"}), ("PATCH", {"description": "For a start"})):
+            changed = admin.request(method, place, json=change)
+            assert changed.status_code == 200, changed.text
+        assert changed.json()["bundle"] | {"updated_at": ""} == bundle | {
+            "price": "12.00",
+            "description": "For a start",
+            "version": 3,
+            "updated_at": "",
+        }
+        assert changed.headers["etag"] != read.headers["etag"]
+
+        assert admin.post(f"{place}/deactivate").json()["bundle"]["is_active"] is False
+        assert bundle["id"] not in _ids(admin.get(BUNDLES, params={"include_inactive": "false"}))
+        assert admin.post(f"{place}/activate").json()["bundle"]["is_active"] is True
+        assert bundle["id"] in _ids(admin.get(BUNDLES, params={"include_inactive": "false"}))
+
+        deleted = admin.delete(place)
+        assert deleted.status_code == 200
+        assert deleted.json()["message"]
+        assert admin.get(place).status_code == 404
+        assert admin.delete(place).status_code == 404
+
+    def test_a_problem_is_problem_json(self, admin: httpx.Client) -> None:
+        answer = admin.post(BUNDLES, json={"name": "", "token_amount": 0, "price": "1.234"})
+
+        assert answer.status_code == 400
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert {error["pointer"] for error in answer.json()["errors"]} == {"/name", "/token_amount", "/price"}
+
+    def test_text_beyond_ascii(self, admin: httpx.Client) -> None:
+        created = admin.post(BUNDLES, json=BUNDLE | {"name": "Größe 🎈"}).json()["bundle"]
+
+        found = admin.get(BUNDLES, params={"q": "größe 🎈"}).json()["items"]
+        admin.delete(f"{BUNDLES}/{created['id']}")
+        assert [item["name"] for item in found] == ["Größe 🎈"]
+
+    def test_a_repeated_parameter_is_a_list(self, admin: httpx.Client, bundle: dict[str, Any]) -> None:
+        other = admin.post(BUNDLES, json=BUNDLE | {"price": "99"}).json()["bundle"]
+
+        page = admin.get(f"{BUNDLES}?sort=name&sort=-price&q=starter")
+
+        admin.delete(f"{BUNDLES}/{other['id']}")
+        assert _ids(page) == [other["id"], bundle["id"]]
+
+    def test_a_binary_body(self, admin: httpx.Client) -> None:
+        answer = admin.post(
+            BUNDLES, content=b"\x89PNG\r\n\xff\x00", headers={"content-type": "application/octet-stream"}
+        )
+
+        assert answer.status_code == 415
+
+    def test_a_form_is_a_binary_body_too(self, admin: httpx.Client) -> None:
+        assert admin.post(BUNDLES, data={"name": "Starter"}).status_code == 415
+
+    def test_text_that_is_no_text(self, admin: httpx.Client) -> None:
+        answer = admin.post(
+            BUNDLES, content=b'{"name": "\xff\xfe"}', headers={"content-type": "application/json"}
+        )
+
+        assert answer.status_code == 400
+
+    def test_a_body_too_large_for_the_function(self, admin: httpx.Client) -> None:
+        answer = admin.post(BUNDLES, json=BUNDLE | {"description": "x" * 65_536})
+
+        assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
+
+    def test_a_body_too_large_for_api_gateway(self, admin: httpx.Client) -> None:
+        answer = admin.post(BUNDLES, content=b" " * (10 * 1024 * 1024 + 1))
+
+        assert (answer.status_code, answer.json()) == (413, {"message": "Request Entity Too Large"})
+
+
+class TestProcesses:
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_a_signal_ends_everything(self, start: Callable[..., Gateway], number: int) -> None:
+        gateway = start()
+        postgres = gateway.postgres_pid
+        with gateway.client() as client:  # a connection that is kept open
+            assert client.get(BUNDLES).status_code == 401
+
+            assert gateway.stop(number) == 0
+
+        assert not is_running(postgres)
+        assert _refuses_connections(gateway.url)
+        assert "Traceback" not in gateway.output.read_text()
+
+    def test_a_killed_gateway_leaves_nothing_and_starts_again(self, start: Callable[..., Gateway]) -> None:
+        killed = start()
+        postgres = killed.postgres_pid
+        with killed.client(killed.token()) as client:
+            names = [item["name"] for item in client.get(BUNDLES).json()["items"]]
+        assert len(names) >= 12
+
+        killed.stop(signal.SIGKILL)
+
+        assert eventually(lambda: not is_running(postgres))
+        assert eventually(lambda: _refuses_connections(killed.url))
+        again = start("--workers", "1")
+        with again.client(again.token()) as client:
+            assert [item["name"] for item in client.get(BUNDLES).json()["items"]] == names
+
+    def test_changed_files_are_reloaded(self, start: Callable[..., Gateway], tmp_path: Path) -> None:
+        root = tmp_path / "checkout"
+        for name in ("dev", "functions", "migrations", "shared"):
+            shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("pyproject.toml", "template.yaml"):
+            shutil.copy(ROOT / name, root)
+        gateway = start("--reload", "--no-sample", root=root)
+        with gateway.client(gateway.token()) as client:
+            assert client.get(BUNDLES).status_code == 200
+
+            changed = "def handler(event, context):\n    return 'changed'\n"
+            (root / "functions" / "list_token_bundles.py").write_text(changed)
+
+            assert eventually(lambda: _get(client, BUNDLES) == '"changed"')
+        assert "Traceback" not in gateway.output.read_text()
+
+    def test_the_printed_line_works(self, start: Callable[..., Gateway]) -> None:
+        gateway = start("--workers", "1", "--no-sample")
+        printed = next(line for line in gateway.output.read_text().splitlines() if line.startswith("curl"))
+        _, _, url, _, header = printed.split(" ", 4)
+        name, value = header.strip("'").split(": ")
+
+        answer = httpx.get(url, headers={name: value}, trust_env=False)
+
+        assert (answer.status_code, answer.json()["total"]) == (200, 0)
+        assert str(gateway.folder) in gateway.output.read_text()
+
+
+class TestSentences:
+    def test_port_in_use(self, tmp_path: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            _assert_sentence(f"Port {port} is in use", run_dev(tmp_path, "serve", PORT=str(port)))
+
+    def test_data_in_use(self, gateway: Gateway) -> None:
+        for arguments in (("serve", "--port", "0"), ("reset",)):
+            _assert_sentence(str(gateway.folder), run_dev(gateway.folder, *arguments))
+
+    @pytest.mark.parametrize(
+        "url",
+        ["nonsense", "postgresql://me:secret@127.0.0.1:1/nothing", "postgresql://me:secret@[::1/nothing"],
+    )
+    def test_no_such_database(self, tmp_path: Path, url: str) -> None:
+        for arguments in (("serve", "--port", "0"), ("migrate",)):
+            ended = run_dev(tmp_path, *arguments, DATABASE_URL=url)
+            _assert_sentence("DATABASE_URL", ended)
+            assert "secret" not in ended.stderr
+
+    def test_a_downgrade_to_nowhere(self, tmp_path: Path) -> None:
+        _assert_sentence("A downgrade needs", run_dev(tmp_path, "migrate", "downgrade"))
+
+    def test_migrations_beside_a_gateway(self, gateway: Gateway) -> None:
+        assert "(head)" in run_dev(gateway.folder, "migrate", "current").stdout
+        assert run_dev(gateway.folder, "migrate", "check").returncode == 0
+
+
+def _assert_sentence(expected: str, ended: Any) -> None:
+    assert ended.returncode == 1
+    assert expected in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1, ended.stderr
+
+
+def _claims(token: str) -> dict[str, Any]:
+    return jwt.decode(token, options={"verify_signature": False})
+
+
+def _encoded(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
+
+
+def _listed(answer: httpx.Response, name: str) -> set[str]:
+    return {item.strip() for item in answer.headers[f"access-control-{name}"].split(",")}
+
+
+def _ids(page: httpx.Response) -> list[str]:
+    return [item["id"] for item in page.json()["items"]]
+
+
+def _get(client: httpx.Client, path: str) -> str:
+    try:
+        return client.get(path).text
+    except httpx.TransportError:  # cut off by the reload
+        return ""
+
+
+def _refuses_connections(url: str) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=1).close()
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    return False

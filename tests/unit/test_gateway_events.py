@@ -1,0 +1,251 @@
+"""Events and answers are those of API Gateway's payload format 2.0.
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+"""
+
+import re
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+
+from dev.events import Admitted, AnswerError, to_event, to_response
+from dev.template import Function, Route
+
+FUNCTION = Function(name="Echo", handler="echo.handler", timeout=3, memory=128)
+ROUTE = Route(method="POST", path="/my/{thing}", function=FUNCTION, scopes=("read", "write"), authorized=True)
+
+
+def event(
+    *,
+    path: str = "/my/path",
+    query: bytes = b"",
+    headers: tuple[tuple[str, str], ...] = (),
+    body: bytes = b"",
+    claims: dict[str, Any] | None = None,
+    route: Route = ROUTE,
+) -> dict[str, Any]:
+    request = Request(
+        {
+            "type": "http",
+            "http_version": "1.1",
+            "method": route.method,
+            "scheme": "http",
+            "path": path,
+            "query_string": query,
+            "headers": [(name.lower().encode(), value.encode()) for name, value in headers],
+            "client": ("192.0.2.1", 50_000),
+            "server": ("127.0.0.1", 3000),
+        }
+    )
+    parameters = route.path_parameters(path)
+    assert parameters is not None
+    return to_event(Admitted(request, "JKJaXmPLvHcESHA=", route, parameters, claims), body)
+
+
+class TestEvent:
+    def test_the_documented_example(self) -> None:
+        made = event(
+            query=b"parameter1=value1&parameter1=value2&parameter2=value",
+            headers=(
+                ("Host", "id.execute-api.us-east-1.amazonaws.com"),
+                ("User-Agent", "agent"),
+                ("Header1", "value1"),
+                ("Header2", "value1"),
+                ("Header2", "value2"),
+                ("Cookie", "cookie1; cookie2"),
+                ("Content-Type", "text/plain"),
+                ("Connection", "keep-alive"),
+            ),
+            body=b"Hello from Lambda",
+            claims={"claim1": "value1", "claim2": "value2", "scope": "read other"},
+        )
+
+        context = made["requestContext"]
+        assert re.fullmatch(r"\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000", context.pop("time"))
+        assert isinstance(context.pop("timeEpoch"), int)
+        assert re.fullmatch(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24}", made["headers"].pop("x-amzn-trace-id"))
+        assert made == {
+            "version": "2.0",
+            "routeKey": "POST /my/{thing}",
+            "rawPath": "/my/path",
+            "rawQueryString": "parameter1=value1&parameter1=value2&parameter2=value",
+            "cookies": ["cookie1", "cookie2"],
+            "headers": {
+                "host": "id.execute-api.us-east-1.amazonaws.com",
+                "user-agent": "agent",
+                "header1": "value1",
+                "header2": "value1,value2",
+                "content-type": "text/plain",
+                "x-forwarded-for": "192.0.2.1",
+                "x-forwarded-port": "3000",
+                "x-forwarded-proto": "http",
+            },
+            "queryStringParameters": {"parameter1": "value1,value2", "parameter2": "value"},
+            "requestContext": {
+                "accountId": "123456789012",
+                "apiId": "local",
+                "authorizer": {
+                    "jwt": {
+                        "claims": {"claim1": "value1", "claim2": "value2", "scope": "read other"},
+                        "scopes": ["read"],
+                    }
+                },
+                "domainName": "id.execute-api.us-east-1.amazonaws.com",
+                "domainPrefix": "id",
+                "http": {
+                    "method": "POST",
+                    "path": "/my/path",
+                    "protocol": "HTTP/1.1",
+                    "sourceIp": "192.0.2.1",
+                    "userAgent": "agent",
+                },
+                "requestId": "JKJaXmPLvHcESHA=",
+                "routeKey": "POST /my/{thing}",
+                "stage": "$default",
+            },
+            "body": "Hello from Lambda",
+            "pathParameters": {"thing": "path"},
+            "isBase64Encoded": False,
+        }
+
+    def test_what_is_empty_is_left_out(self) -> None:
+        made = event(path="/my", route=Route("GET", "/my", FUNCTION, scopes=(), authorized=False))
+
+        assert not {"cookies", "queryStringParameters", "pathParameters", "body"} & made.keys()
+        assert "authorizer" not in made["requestContext"]
+        assert (made["rawQueryString"], made["isBase64Encoded"]) == ("", False)
+
+    def test_the_query_is_kept_raw_and_decoded(self) -> None:
+        made = event(query=b"q=a%20b+c%2Bd&empty=&name&u=%C3%BC&list=1&list=2")
+
+        assert made["rawQueryString"] == "q=a%20b+c%2Bd&empty=&name&u=%C3%BC&list=1&list=2"
+        assert made["queryStringParameters"] == {
+            "q": "a b c+d",
+            "empty": "",
+            "name": "",
+            "u": "ü",
+            "list": "1,2",
+        }
+
+    @pytest.mark.parametrize(
+        "content_type",
+        ["application/json", "application/json; charset=utf-8", "TEXT/Plain", "text/csv", "application/xml"],
+    )
+    def test_text_stays_text(self, content_type: str) -> None:
+        made = event(headers=(("Content-Type", content_type),), body="grün".encode())
+
+        assert (made["body"], made["isBase64Encoded"]) == ("grün", False)
+
+    def test_what_is_no_text_is_not_passed_off_as_one(self) -> None:
+        made = event(headers=(("Content-Type", "application/json"),), body=b"\xff")
+
+        assert (made["body"], made["isBase64Encoded"]) == ("/w==", True)
+
+    @pytest.mark.parametrize(
+        "content_type",
+        [
+            "application/octet-stream",
+            "image/png",
+            "application/x-www-form-urlencoded",
+            "application/vnd.api+json",
+        ],
+    )
+    def test_anything_else_is_base64(self, content_type: str) -> None:
+        made = event(headers=(("Content-Type", content_type),), body=b"\x00\xff")
+
+        assert (made["body"], made["isBase64Encoded"]) == ("AP8=", True)
+
+    def test_a_body_without_a_type_is_base64(self) -> None:
+        made = event(body=b"{}")
+
+        assert (made["body"], made["isBase64Encoded"]) == ("e30=", True)
+
+    def test_a_forwarded_request_keeps_its_senders(self) -> None:
+        made = event(headers=(("X-Forwarded-For", "203.0.113.9"), ("Host", "localhost:3000")))
+
+        assert made["headers"]["x-forwarded-for"] == "203.0.113.9, 192.0.2.1"
+        assert made["requestContext"]["http"]["sourceIp"] == "192.0.2.1"
+        assert made["requestContext"]["domainName"] == "localhost"
+
+    @pytest.mark.parametrize(
+        ("claim", "text"),
+        [
+            ("text", "text"),
+            (1787996002, "1787996002"),
+            (True, "true"),
+            (["a", "b"], "[a b]"),
+            ([], "[]"),
+            ({"a": 1}, '{"a": 1}'),
+        ],
+    )
+    def test_claims_are_texts(self, claim: object, text: str) -> None:
+        jwt = event(claims={"claim": claim, "nothing": None})["requestContext"]["authorizer"]["jwt"]
+
+        assert jwt == {"claims": {"claim": text}, "scopes": None}
+
+    @pytest.mark.parametrize("claims", [{"scope": "write x read"}, {"scp": ["write", "x", "read"]}])
+    def test_scopes_are_those_of_the_route(self, claims: dict[str, Any]) -> None:
+        assert event(claims=claims)["requestContext"]["authorizer"]["jwt"]["scopes"] == ["write", "read"]
+
+
+class TestAnswer:
+    def test_everything(self) -> None:
+        response = to_response(
+            {
+                "statusCode": 201,
+                "headers": {"Content-Type": "text/html", "X-Number": 5, "Access-Control-Allow-Origin": "*"},
+                "cookies": ["a=1; Secure", "b=2"],
+                "body": "<p>grün</p>",
+            }
+        )
+
+        assert (response.status_code, response.body) == (201, "<p>grün</p>".encode())
+        assert response.headers["content-type"] == "text/html"
+        assert response.headers["x-number"] == "5"
+        assert response.headers.getlist("set-cookie") == ["a=1; Secure", "b=2"]
+        assert "access-control-allow-origin" not in response.headers
+
+    def test_a_binary_body(self) -> None:
+        assert to_response({"statusCode": 200, "body": "AP8=", "isBase64Encoded": True}).body == b"\x00\xff"
+
+    def test_no_body(self) -> None:
+        response = to_response({"statusCode": 304, "headers": None, "body": None})
+
+        assert (response.status_code, response.body) == (304, b"")
+        assert "content-type" not in response.headers
+
+    def test_a_body_without_a_type_is_text(self) -> None:
+        response = to_response({"statusCode": 200, "body": "x"})
+
+        assert response.headers["content-type"] == "text/plain; charset=utf-8"
+
+    @pytest.mark.parametrize(
+        ("answer", "body"), [({"a": 1}, b'{"a":1}'), ("text", b'"text"'), (None, b"null")]
+    )
+    def test_an_answer_without_a_status_is_json(self, answer: object, body: bytes) -> None:
+        response = to_response(answer)
+
+        assert (response.status_code, response.body) == (200, body)
+        assert response.headers["content-type"] == "application/json"
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            {"statusCode": "200"},
+            {"statusCode": True},
+            {"statusCode": 99},
+            {"statusCode": 200, "body": {"a": 1}},
+            {"statusCode": 200, "body": "?", "isBase64Encoded": True},
+            {"statusCode": 200, "headers": ["a"]},
+            {"statusCode": 200, "headers": {"a": ["b"]}},
+            {"statusCode": 200, "headers": {"a": "b\r\nc: d"}},
+            {"statusCode": 200, "body": "\ud800"},
+            {"price": Decimal("1.0")},
+        ],
+        ids=str,
+    )
+    def test_what_is_no_answer(self, answer: object) -> None:
+        with pytest.raises(AnswerError, match="does not understand"):
+            to_response(answer)

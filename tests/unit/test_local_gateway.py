@@ -1,0 +1,125 @@
+"""How the gateway calls functions, with functions that are made for it."""
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from dev.gateway import create_app
+from dev.template import Function, Route, Template
+from dev.tokens import signing_key
+
+FUNCTIONS = """
+import threading, time
+
+running = threading.Lock()
+
+def echo(event, context):
+    return {"statusCode": 200, "body": event["rawPath"], "headers": {"x-function": context.function_name}}
+
+def context(event, context):
+    return {
+        "name": context.function_name,
+        "arn": context.invoked_function_arn,
+        "memory": context.memory_limit_in_mb,
+        "left": context.get_remaining_time_in_millis(),
+        "id": context.aws_request_id,
+    }
+
+def alone(event, context):
+    if not running.acquire(blocking=False):
+        raise RuntimeError("two at once")
+    time.sleep(0.05)
+    running.release()
+    return "done"
+
+def slow(event, context):
+    time.sleep(0.5)
+
+def fails(event, context):
+    raise TimeoutError("the function's own")
+
+def leaves(event, context):
+    raise SystemExit(1)
+
+def nonsense(event, context):
+    return {"statusCode": "yes"}
+"""
+NAMES = ("echo", "context", "alone", "slow", "fails", "leaves", "nonsense", "missing")
+
+
+@pytest.fixture
+def timed_out() -> list[bool]:
+    return []
+
+
+@pytest.fixture
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, timed_out: list[bool]) -> Starlette:
+    monkeypatch.setenv("DEV_FOLDER", str(tmp_path / "state"))
+    monkeypatch.syspath_prepend(tmp_path)
+    module = f"functions_of_{tmp_path.name}"
+    (tmp_path / f"{module}.py").write_text(FUNCTIONS)
+    routes = tuple(
+        Route("GET", f"/{name}", Function(name, f"{module}.{name}", 0.2, 256), scopes=(), authorized=False)
+        for name in NAMES
+    )
+    template = Template(routes=routes, authorizer=None, cors=None, environment={}, code_folder=tmp_path)
+    return create_app(template, signing_key().public_key(), lambda: timed_out.append(True))
+
+
+def get(app: Starlette, *paths: str) -> list[httpx.Response]:
+    async def all_at_once() -> list[httpx.Response]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            return list(await asyncio.gather(*(client.get(path) for path in paths)))
+
+    return asyncio.run(all_at_once())
+
+
+def test_an_answer(app: Starlette) -> None:
+    (answer,) = get(app, "/echo")
+
+    assert (answer.status_code, answer.text, answer.headers["x-function"]) == (200, "/echo", "echo")
+
+
+def test_the_context_is_that_of_lambda(app: Starlette) -> None:
+    context: dict[str, Any] = get(app, "/context")[0].json()
+
+    assert context["arn"].endswith(":function:context")
+    assert (context["name"], context["memory"]) == ("context", 256)
+    assert 0 < context["left"] <= 200
+    assert len(context["id"]) == 36
+
+
+def test_one_call_at_a_time_while_the_keys_are_served(app: Starlette) -> None:
+    answers = get(app, "/alone", "/alone", "/alone", "/.well-known/jwks.json")
+
+    assert [answer.status_code for answer in answers] == [200] * 4
+
+
+@pytest.mark.parametrize("path", ["/fails", "/leaves", "/nonsense", "/missing"])
+def test_a_failure_is_logged_and_not_told(
+    app: Starlette, caplog: pytest.LogCaptureFixture, timed_out: list[bool], path: str
+) -> None:
+    failed, answered = get(app, path, "/echo")
+
+    assert (failed.status_code, failed.json()) == (500, {"message": "Internal Server Error"})
+    assert answered.status_code == 200
+    assert f"{path[1:]} failed" in caplog.text
+    assert "Traceback" in caplog.text
+    assert not timed_out
+
+
+def test_a_function_that_takes_too_long(
+    app: Starlette, caplog: pytest.LogCaptureFixture, timed_out: list[bool]
+) -> None:
+    late, waiting = get(app, "/slow", "/echo")
+
+    assert (late.status_code, late.json()) == (500, {"message": "Internal Server Error"})
+    assert waiting.status_code == 200
+    assert timed_out == [True]
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    assert "within 0.2 seconds" in caplog.text

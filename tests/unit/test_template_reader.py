@@ -1,0 +1,158 @@
+"""What the local gateway reads from a template, and what it says of one that it cannot stand in for."""
+
+from pathlib import Path
+
+import pytest
+
+from dev.template import Authorizer, Template, TemplateError, read_template
+
+TEMPLATE = """
+Parameters:
+  Issuer: {Type: String}
+  Origins: {Type: CommaDelimitedList, Default: "http://a, http://b"}
+  Level: {Type: String, Default: INFO}
+Globals:
+  Function:
+    Runtime: python3.13
+    CodeUri: code/
+    Timeout: 10
+    Environment:
+      Variables:
+        LEVEL: !Ref Level
+        NAME: !Sub "${AWS::StackName}-${Level}"
+        HOST: !GetAtt Database.Endpoint.Address
+Resources:
+  Api:
+    Type: AWS::Serverless::HttpApi
+    Properties:
+      Auth:
+        DefaultAuthorizer: Jwt
+        Authorizers:
+          Jwt:
+            IdentitySource: $request.header.Authorization
+            JwtConfiguration: {issuer: !Ref Issuer, audience: [me]}
+      CorsConfiguration: {AllowOrigins: !Ref Origins, AllowMethods: [GET], MaxAge: 60}
+  Things:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: things.handler
+      MemorySize: 512
+      Environment: {Variables: {EXTRA: 1}}
+      Events:
+        One: {Type: HttpApi, Properties: {ApiId: !Ref Api, Method: get, Path: "/things/{id}"}}
+        New: {Type: HttpApi, Properties: {ApiId: !Ref Api, Method: GET, Path: /things/new,
+              Auth: {AuthorizationScopes: [read]}}}
+        Slash: {Type: HttpApi, Properties: {ApiId: !Ref Api, Method: GET, Path: /things/,
+                Auth: {Authorizer: NONE}}}
+        Nightly: {Type: Schedule, Properties: {Schedule: rate(1 day)}}
+  Job:
+    Type: AWS::Serverless::Function
+    Properties: {Handler: job.handler, Runtime: provided.al2023, CodeUri: job/}
+"""
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> "Reader":
+    return Reader(tmp_path)
+
+
+class Reader:
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "template.yaml"
+
+    def __call__(self, *changes: tuple[str, str], issuer: str | None = "https://issuer") -> Template:
+        text = TEMPLATE
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new)
+        self.path.write_text(text)
+        return read_template(self.path, {"Issuer": issuer}.get)
+
+
+def test_everything_that_the_gateway_needs(read: Reader) -> None:
+    template = read()
+
+    assert [(route.key, route.scopes, route.authorized) for route in template.routes] == [
+        ("GET /things/{id}", (), True),
+        ("GET /things/new", ("read",), True),
+        ("GET /things/", (), False),
+    ]
+    function = template.routes[0].function
+    assert (function.name, function.module, function.attribute) == ("Things", "things", "handler")
+    assert (function.timeout, function.memory) == (10, 512)
+    assert template.authorizer == Authorizer("https://issuer", ("me",))
+    assert template.cors
+    assert (template.cors.origins, template.cors.max_age) == (("http://a", "http://b"), 60)
+    assert template.environment == {"LEVEL": "INFO", "NAME": "local-INFO", "EXTRA": "1"}
+    assert template.code_folder == read.path.parent / "code"
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "parameters"),
+    [
+        ("/things/new", "GET /things/new", {}),
+        ("/things/7", "GET /things/{id}", {"id": "7"}),
+        ("/things/", "GET /things/", {}),
+    ],
+)
+def test_a_request_takes_the_most_specific_route(
+    read: Reader, path: str, key: str, parameters: dict[str, str]
+) -> None:
+    found = read().route("GET", path)
+
+    assert found
+    assert (found[0].key, found[1]) == (key, parameters)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/things"),
+        ("GET", "/things/7/"),
+        ("HEAD", "/things/7"),
+        ("get", "/things/7"),
+        ("GET", "things/7"),
+    ],
+)
+def test_other_requests_have_no_route(read: Reader, method: str, path: str) -> None:
+    assert read().route(method, path) is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("Method: get", "Method: ANY", "no catch-all routes"),
+        ("{id}", "{id+}", "no catch-all routes"),
+        ("IdentitySource: $request.header.Authorization", "IdentitySource: $request.header.Token", "Jwt"),
+        ("Authorizer: NONE", "Authorizer: Other", "the authorizer Other"),
+        ("Path: /things/,", "Path: /things/, PayloadFormatVersion: '1.0',", "payload format"),
+        ("AWS::Serverless::HttpApi", "AWS::Serverless::Api", "exactly one"),
+        (
+            "Auth:\n        DefaultAuthorizer",
+            "StageName: v1\n      Auth:\n        DefaultAuthorizer",
+            "stage v1",
+        ),
+        ("Runtime: python3.13", "Runtime: nodejs22.x", "nodejs22.x"),
+        ("AllowOrigins: !Ref Origins", "AllowOrigins: !Split [',', x]", "Fn::Split"),
+        ("{AllowOrigins: !Ref Origins, AllowMethods: [GET], MaxAge: 60}", "true", "CorsConfiguration"),
+        ("      Handler: things.handler\n", "", "Handler"),
+        ("Globals:", "Globals: [", "sam validate"),
+    ],
+)
+def test_what_it_cannot_stand_in_for_is_a_sentence(read: Reader, old: str, new: str, sentence: str) -> None:
+    with pytest.raises(TemplateError, match=rf"^template\.yaml.*{sentence}"):
+        read((old, new))
+
+
+def test_a_parameter_without_a_value(read: Reader) -> None:
+    with pytest.raises(TemplateError, match="Issuer"):
+        read(issuer=None)
+
+
+def test_functions_that_differ_in_a_variable(read: Reader) -> None:
+    event = '{Type: HttpApi, Properties: {ApiId: !Ref Api, Method: GET, Path: "/job"}}'
+    old = "Handler: job.handler, Runtime: provided.al2023, CodeUri: job/"
+    new = f"Handler: job.handler, Environment: {{Variables: {{EXTRA: 2}}}}, Events: {{Job: {event}}}"
+
+    with pytest.raises(TemplateError, match="Job has a EXTRA of its own"):
+        read((old, new))
