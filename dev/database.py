@@ -67,7 +67,7 @@ def migrate(command: MigrateCommand, revision: str = "head") -> None:
 
 
 def _check_reachable() -> None:
-    from shared.settings import SettingsError, settings
+    from shared.settings import SettingsError, Timeouts, settings
 
     try:
         url = settings.database_url
@@ -76,9 +76,9 @@ def _check_reachable() -> None:
 
     from sqlalchemy.exc import DBAPIError
 
-    from shared.database.engine import connect_lazily
+    from shared.database.engine import make_engine
 
-    engine = connect_lazily(url, timeout=_CONNECT_SECONDS)
+    engine = make_engine(url, Timeouts(connect=_CONNECT_SECONDS))
     try:
         engine.connect().close()
     except (DBAPIError, OSError) as error:

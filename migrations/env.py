@@ -7,17 +7,17 @@ from sqlalchemy import Connection, text
 
 import shared.token_bundles.model  # noqa: F401 - registers its table
 from shared.database import Base
-from shared.database.engine import connect_lazily
-from shared.settings import settings
+from shared.database.engine import make_engine
+from shared.settings import Timeouts, settings
 
 ADVISORY_LOCK = 7_263_548_190  # any number, the same for every run
 LOCK_DEADLINE_SECONDS = 60
-STATEMENT_TIMEOUT_SECONDS = 300
+TIMEOUTS = Timeouts(connect=10, statement=300, lock=5)
 
 
 def run_migrations() -> None:
     """Run what Alembic was asked to, each migration in a transaction of its own."""
-    engine = connect_lazily(settings.database_url, timeout=STATEMENT_TIMEOUT_SECONDS + 10)
+    engine = make_engine(settings.database_url, TIMEOUTS)
     try:
         with engine.connect() as connection:
             take_turns(connection)
@@ -45,8 +45,6 @@ def take_turns(connection: Connection) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"Another migration has been running for {LOCK_DEADLINE_SECONDS} seconds.")
         time.sleep(0.2)
-    connection.execute(text("SET lock_timeout = '5s'"))
-    connection.execute(text(f"SET statement_timeout = '{STATEMENT_TIMEOUT_SECONDS}s'"))
     connection.commit()
 
 

@@ -14,7 +14,7 @@ from dev.postgres import postgres
 from shared.settings import Settings, settings
 
 ROOT = Path(__file__).parent.parent
-SETTING_NAMES = ("default_currency", "database_url", "log_level")
+SETTING_NAMES = [name for name in vars(Settings) if not name.startswith("_")]
 
 CreateDatabase = Callable[..., str]
 

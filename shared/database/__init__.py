@@ -1,6 +1,6 @@
 """Postgres: the connection of one Lambda environment, and the tables' common base."""
 
 from shared.database.base import Base
-from shared.database.engine import transaction
+from shared.database.engine import reading, transaction
 
-__all__ = ["Base", "transaction"]
+__all__ = ["Base", "reading", "transaction"]

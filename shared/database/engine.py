@@ -1,20 +1,19 @@
 """The one database connection of a Lambda environment, and its transactions."""
 
 import logging
+import select
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
+from typing import Any
 
 import pg8000
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError
 
-from shared.errors import DatabaseUnavailableError, StillReferencedError
-from shared.settings import settings
-
-# Well under the functions' own timeout, so that a caller is told instead of cut off.
-SOCKET_TIMEOUT_SECONDS = 5
+from shared.errors import DatabaseUnavailableError, OutcomeUnknownError, StillReferencedError
+from shared.settings import Timeouts, settings
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 FOREIGN_KEY_VIOLATION = "23503"
@@ -26,19 +25,44 @@ UNAVAILABLE = (
     "57",  # shutdown, crash, starting up, statement cancelled by its timeout
 )
 
+REFUSED_TO_COMMIT = (
+    "23",  # a deferred constraint
+    "40",  # deadlock, serialization failure
+)
+
 # The pool logs a traceback for each lost connection; the caller's 503 is logged already.
 logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
+
+
+@contextmanager
+def reading() -> Iterator[Connection]:
+    """Read in one transaction, which leaves nothing behind; raises DatabaseUnavailableError."""
+    with _translated_errors(), engine().connect() as connection:
+        yield connection
 
 
 @contextmanager
 def transaction() -> Iterator[Connection]:
     """Commit when the block ends, roll back when it raises.
 
-    Raises DatabaseUnavailableError or StillReferencedError for what the database refused for such a reason.
+    Raises DatabaseUnavailableError, OutcomeUnknownError or StillReferencedError for what went wrong below.
     """
+    with _translated_errors(), engine().connect() as connection:
+        yield connection
+        try:
+            connection.commit()
+        except OSError as error:
+            raise OutcomeUnknownError from error
+        except DBAPIError as error:
+            if sqlstate(error).startswith(REFUSED_TO_COMMIT):
+                raise
+            raise OutcomeUnknownError from error
+
+
+@contextmanager
+def _translated_errors() -> Iterator[None]:
     try:
-        with engine().begin() as connection:
-            yield connection
+        yield
     except (InterfaceError, OSError) as error:
         raise DatabaseUnavailableError from error
     except DBAPIError as error:
@@ -59,24 +83,37 @@ def sqlstate(error: DBAPIError) -> str:
 @cache
 def engine() -> Engine:
     """Make the engine of this process when it is first needed."""
-    return connect_lazily(settings.database_url, timeout=SOCKET_TIMEOUT_SECONDS)
+    timeouts = Timeouts(
+        settings.database_connect_timeout, settings.database_statement_timeout, settings.database_lock_timeout
+    )
+    return make_engine(settings.database_url, timeouts, pooled=settings.database_pooled)
 
 
-def connect_lazily(database_url: str, *, timeout: float) -> Engine:
-    """Make an engine of one connection, because a Lambda environment answers one request at a time.
-
-    `timeout` is how many seconds the server may take to accept the connection, and for each answer.
-    """
+def make_engine(database_url: str, timeouts: Timeouts, *, pooled: bool = False) -> Engine:
+    """Make an engine of one connection, because a Lambda environment answers one request at a time."""
     url = make_url(database_url)
     engine = create_engine(
         URL.create("postgresql+pg8000", url.username, url.password, url.host, url.port or 5432, url.database),
-        connect_args={"timeout": timeout, "ssl_context": tls(url)},
+        connect_args={
+            "timeout": timeouts.connect,
+            "ssl_context": tls(url),
+            "startup_params": {} if pooled else _limits(timeouts),
+        },
         pool_size=1,
         max_overflow=0,
         hide_parameters=True,
     )
+    event.listen(engine, "connect", partial(_limit_answers, timeouts))
+    event.listen(engine, "checkout", _refuse_dead_connection)
     event.listen(engine, "handle_error", _discard_broken_connection)
     return engine
+
+
+def _limits(timeouts: Timeouts) -> dict[str, str]:
+    return {
+        "statement_timeout": f"{timeouts.statement * 1000:.0f}",
+        "lock_timeout": f"{timeouts.lock * 1000:.0f}",
+    }
 
 
 def tls(url: URL) -> ssl.SSLContext | bool:
@@ -84,6 +121,17 @@ def tls(url: URL) -> ssl.SSLContext | bool:
     if url.host in {"127.0.0.1", "::1", "localhost"} or url.query.get("sslmode") == "disable":
         return False
     return ssl.create_default_context()
+
+
+def _limit_answers(timeouts: Timeouts, connection: Any, *_: object) -> None:
+    # A second more than the server has: it gives up first if it can, and then the connection is still good.
+    connection._usock.settimeout(timeouts.statement + 1)  # noqa: SLF001 - pg8000 has no public name for it
+
+
+def _refuse_dead_connection(connection: Any, *_: object) -> None:
+    """Have the pool reconnect without asking the server: nothing is to be read from an idle connection."""
+    if any(select.select([connection._usock], [], [], 0)):  # noqa: SLF001 - pg8000 has no public name for it
+        raise DisconnectionError
 
 
 def _discard_broken_connection(context: ExceptionContext) -> None:

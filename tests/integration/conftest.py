@@ -5,10 +5,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, CursorResult, Engine
 
 from shared.database import engine as database_engine
-from shared.database.engine import connect_lazily
+from shared.database.engine import make_engine
+from shared.settings import Timeouts
 from tests.client import request
 from tests.conftest import CreateDatabase, use_settings
 
@@ -18,7 +19,7 @@ def database(create_database: CreateDatabase, migrated_database: str) -> Iterato
     """Point the settings at a database of this run, and return an engine for it."""
     url = create_database(copy_of=migrated_database)
     with use_settings(DATABASE_URL=url, DEFAULT_CURRENCY="EUR"):
-        engine = connect_lazily(url, timeout=5)
+        engine = make_engine(url, Timeouts())
         yield engine
         engine.dispose()
 
@@ -30,9 +31,18 @@ class SavepointEngine:
         self.connection = connection
 
     @contextmanager
-    def begin(self) -> Iterator[Connection]:
-        with self.connection.begin_nested():
-            yield self.connection
+    def connect(self) -> Iterator["SavepointEngine"]:
+        with self.connection.begin_nested() as self.savepoint:
+            yield self
+
+    def commit(self) -> None:
+        self.savepoint.commit()
+
+    def execute(self, *arguments: Any) -> CursorResult[Any]:
+        return self.connection.execute(*arguments)
+
+    def scalar(self, *arguments: Any) -> Any:
+        return self.connection.scalar(*arguments)
 
 
 @pytest.fixture
