@@ -1,8 +1,10 @@
 """Sample bundles, so that a new database has something to show."""
 
+from shared.callers import Caller
 from shared.token_bundles import service
 from shared.token_bundles.schemas import TokenBundleCreate, TokenBundleListQuery
 
+SAMPLER = Caller(subject="sample-data", client_id=None, request_id=None)
 # name, description, tokens, price, active
 SAMPLES = (
     ("Taster", "A first look, for a single afternoon.", 1_000, "1", True),
@@ -35,6 +37,7 @@ def load() -> int:
                     "is_active": is_active,
                     "sort_order": position * 10,
                 }
-            )
+            ),
+            SAMPLER,
         )
     return len(SAMPLES)

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from shared.http import Api, Response, answer
+from shared.http import Api, IfMatch, Response, answer
 from shared.token_bundles import service
 from shared.token_bundles.schemas import BundleAnswer
 
@@ -10,7 +10,7 @@ handler = Api(scope="token-bundles:write")
 
 
 @handler.post("/api/v1/admin/token-bundles/<bundle_id>/activate")
-def activate_token_bundle(bundle_id: UUID) -> Response[BundleAnswer]:
+def activate_token_bundle(bundle_id: UUID, if_match: IfMatch = None) -> Response[BundleAnswer]:
     """Activate a token bundle."""
-    bundle = service.set_bundle_active(bundle_id, is_active=True)
+    bundle = service.set_bundle_active(bundle_id, handler.caller, is_active=True, expected=if_match)
     return answer(BundleAnswer(bundle=bundle), version=bundle.version)

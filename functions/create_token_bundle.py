@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from shared.http import Api, Response, answer
+from shared.http import Api, IdempotencyKey, Response, answer
 from shared.token_bundles import service
 from shared.token_bundles.schemas import BundleAnswer, TokenBundleCreate
 
@@ -12,10 +12,12 @@ handler = Api(scope="token-bundles:write")
 
 @handler.post(COLLECTION)
 @handler.post(f"{COLLECTION}/", include_in_schema=False)
-def create_token_bundle(values: TokenBundleCreate) -> Response[BundleAnswer]:
+def create_token_bundle(values: TokenBundleCreate, key: IdempotencyKey = None) -> Response[BundleAnswer]:
     """Create a token bundle."""
-    bundle = service.create_bundle(values)
-    location = f"{COLLECTION}/{bundle.id}"
+    bundle, replayed = service.create_bundle(values, handler.caller, key)
+    headers = {"Location": f"{COLLECTION}/{bundle.id}"} | (
+        {"Idempotency-Replayed": "true"} if replayed else {}
+    )
     return answer(
-        BundleAnswer(bundle=bundle), status=HTTPStatus.CREATED, version=bundle.version, location=location
+        BundleAnswer(bundle=bundle), status=HTTPStatus.CREATED, version=bundle.version, headers=headers
     )

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from shared.http import Api, Response, answer
+from shared.http import Api, IfMatch, Response, answer
 from shared.token_bundles import service
 from shared.token_bundles.schemas import BundleAnswer, TokenBundleUpdate
 
@@ -11,7 +11,9 @@ handler = Api(scope="token-bundles:write")
 
 @handler.put("/api/v1/admin/token-bundles/<bundle_id>")
 @handler.patch("/api/v1/admin/token-bundles/<bundle_id>")
-def update_token_bundle(bundle_id: UUID, values: TokenBundleUpdate) -> Response[BundleAnswer]:
+def update_token_bundle(
+    bundle_id: UUID, values: TokenBundleUpdate, if_match: IfMatch = None
+) -> Response[BundleAnswer]:
     """Change the fields of a token bundle that are given."""
-    bundle = service.update_bundle(bundle_id, values)
+    bundle = service.update_bundle(bundle_id, values, handler.caller, if_match)
     return answer(BundleAnswer(bundle=bundle), version=bundle.version)

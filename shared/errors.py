@@ -22,8 +22,31 @@ class StillReferencedError(ApiError):
     detail = "It is still used elsewhere and cannot be deleted: deactivate it instead."
 
 
+class ChangedMeanwhileError(ApiError):
+    """What should be changed has another version than the request expects."""
+
+    status = 412
+    detail = "It has been changed since it was read: read it again, and decide anew."
+
+
+class KeyUsedDifferentlyError(ApiError):
+    """The idempotency key belongs to a request with another body."""
+
+    status = 422
+    detail = "This Idempotency-Key has been used with a different body: use a new key for a new request."
+
+
 class DatabaseUnavailableError(ApiError):
     """The database cannot be reached, or took too long."""
 
     status = 503
     detail = "The database is not available at the moment: try again shortly."
+
+
+class OutcomeUnknownError(DatabaseUnavailableError):
+    """The connection was lost while a change was being committed."""
+
+    detail = (
+        "The connection to the database was lost, and it is not known whether the change was made: "
+        "read it again, or retry with the same Idempotency-Key."
+    )

@@ -104,12 +104,13 @@ def request(
     query: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
     scope: str | None = f"{READ} {WRITE}",
+    subject: str = "admin-1",
 ) -> Answer:
     """Send a request to a path below the bundles; without a scope it comes from nobody."""
     if json_body is not None:
         body = json.dumps(json_body)
     headers = {**({} if body is None else {"content-type": "application/json"}), **(headers or {})}
-    claims = None if scope is None else {"sub": "admin-1", "scope": scope}
+    claims = None if scope is None else {"sub": subject, "scope": scope}
     full_path = f"{BUNDLES}{path}"
     return invoke(
         method, full_path, event(method, full_path, body=body, query=query, headers=headers, claims=claims)

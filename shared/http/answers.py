@@ -6,6 +6,8 @@ from typing import TypeVar
 from aws_lambda_powertools.event_handler import Response, content_types
 from pydantic import BaseModel
 
+from shared.http.conditional import entity_tag, is_current
+
 Answer = TypeVar("Answer", bound=BaseModel)
 
 
@@ -14,13 +16,13 @@ def answer(
     *,
     status: HTTPStatus = HTTPStatus.OK,
     version: int | None = None,
-    location: str | None = None,
+    if_none_match: str | None = None,
+    headers: dict[str, str] | None = None,
 ) -> Response[Answer]:
-    """Answer with a JSON body, an `ETag` for the version of what it shows, and where it can be found."""
-    headers = {"ETag": f'"{version}"' if version else None, "Location": location}
-    return Response(
-        status_code=status,
-        content_type=content_types.APPLICATION_JSON,
-        body=body,
-        headers={name: value for name, value in headers.items() if value},
-    )
+    """Answer with a JSON body and the entity tag of its version, or 304 when the caller has that version."""
+    headers = dict(headers or {})
+    if version is not None:
+        headers["ETag"] = entity_tag(version)
+        if is_current(version, if_none_match):
+            return Response(HTTPStatus.NOT_MODIFIED, headers=headers)
+    return Response(status, content_types.APPLICATION_JSON, body, headers)

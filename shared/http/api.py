@@ -15,6 +15,7 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic_core import to_json
 
+from shared.callers import Caller
 from shared.errors import ApiError, NotFoundError
 from shared.http.body import read_json_object
 from shared.http.problems import ForbiddenError, UnauthorizedError, problem, validation_problem
@@ -46,6 +47,13 @@ class Api(APIGatewayHttpResolver):
         answer = super().resolve({**event, "rawQueryString": ""}, context)
         logger.info("answered", route=event.get("routeKey"), status=answer["statusCode"])
         return answer
+
+    @property
+    def caller(self) -> Caller:
+        """Who sent the current request."""
+        claims = self.current_event.request_context.authorizer.jwt_claim
+        client_id = claims.get("client_id") or claims.get("azp")
+        return Caller(claims.get("sub"), client_id, self._request_id)
 
     def _require_scope(self, app: "Api", next_middleware: NextMiddleware) -> Response[Any]:
         claims = self.current_event.request_context.authorizer.jwt_claim

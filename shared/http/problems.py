@@ -22,6 +22,7 @@ SENTENCES = {
     "decimal_parsing": "must be a number, without blanks or separators",
     "decimal_type": "must be a number",
     "dict_type": "must be a JSON object",
+    "entity_tags": "must be * or a list of entity tags",
     "extra_forbidden": "is not a field that can be set",
     "finite_number": "must be a number that can be written out",
     "greater_than_equal": "must be {ge:,} or more",
@@ -32,6 +33,7 @@ SENTENCES = {
     "less_than_equal": "must be at most {le:,}",
     "literal_error": "must be one of {expected}",
     "missing": "is required",
+    "string_pattern_mismatch": "has characters that it must not have, or too many",
     "string_too_long": "must have at most {max_length:,} characters",
     "string_too_short": "must not be blank",
     "string_type": "must be text",
@@ -99,7 +101,7 @@ def _entry(error: Mapping[str, Any]) -> dict[str, str]:
     if place == "body":
         where = {"pointer": "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)}
     else:
-        where = {"parameter": _name(error)}
+        where = {"header" if place == "header" else "parameter": _name(error)}
     sentence = SENTENCES.get(error["type"], "is not valid").format(**error.get("ctx", {}))
     return where | {"detail": sentence, "code": error["type"]}
 
@@ -112,4 +114,5 @@ def _label(error: Mapping[str, Any]) -> str:
 
 def _name(error: Mapping[str, Any]) -> str:
     """Return the innermost name: what follows it is a position in a list."""
-    return next(part for part in reversed(error["loc"]) if isinstance(part, str))
+    name: str = next(part for part in reversed(error["loc"]) if isinstance(part, str))
+    return name.title() if error["loc"][0] == "header" else name

@@ -1,10 +1,12 @@
-"""The table of token bundles."""
+"""The tables of token bundles."""
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, DateTime, Index, Numeric, String, func, text, true
+from sqlalchemy import CheckConstraint, DateTime, Index, Numeric, String, Text, func, text, true
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.database import Base
@@ -43,3 +45,39 @@ class TokenBundle(Base):
             postgresql_where=text("is_active"),
         ),
     )
+
+
+class TokenBundleChange(Base):
+    """What somebody did to a bundle; rows are only ever added, and stay when the bundle is deleted."""
+
+    __tablename__ = "token_bundle_change"
+
+    bundle_id: Mapped[UUID] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    action: Mapped[str] = mapped_column(String(20))
+    bundle: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    subject: Mapped[str | None] = mapped_column(Text)
+    client_id: Mapped[str | None] = mapped_column(Text)
+    request_id: Mapped[str | None] = mapped_column(Text)
+    changed_at: Mapped[datetime] = mapped_column(
+        DateTime(timezone=True), server_default=func.clock_timestamp()
+    )
+
+    __table_args__ = (
+        CheckConstraint(
+            "action IN ('created', 'updated', 'activated', 'deactivated', 'deleted')", name="action_known"
+        ),
+        # What there is after a change: nothing, when it was the bundle's deletion.
+        CheckConstraint("(action = 'deleted') = (bundle IS NULL)", name="bundle_as_it_was_after"),
+    )
+
+
+class TokenBundleIdempotencyKey(Base):
+    """Which bundle a caller's key has created; what was answered is in the history of that bundle."""
+
+    __tablename__ = "token_bundle_idempotency_key"
+
+    caller: Mapped[str] = mapped_column(Text, primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    bundle_id: Mapped[UUID] = mapped_column(server_default=func.gen_random_uuid())
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())

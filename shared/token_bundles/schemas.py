@@ -1,9 +1,10 @@
 """What goes over the wire: strict models of what comes in, and of what goes out."""
 
+import json
 import re
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, Literal
+from typing import Annotated, Any, Generic, Literal, TypeVar
 from uuid import UUID
 
 from pydantic import (
@@ -128,6 +129,10 @@ class TokenBundleUpdate(BaseModel):
     sort_order: SortOrder = 0
 
 
+def _shown_price(price: Decimal) -> str:
+    return f"{price:.{settings.default_currency.decimals}f}"
+
+
 class TokenBundleRead(BaseModel):
     """A bundle as it is shown."""
 
@@ -146,20 +151,67 @@ class TokenBundleRead(BaseModel):
     @classmethod
     def of(cls, bundle: TokenBundle) -> "TokenBundleRead":
         """Show a stored bundle, its price with exactly the currency's decimals."""
-        currency = settings.default_currency
         return cls(
             id=bundle.id,
             name=bundle.name,
             description=bundle.description,
             token_amount=bundle.token_amount,
-            price=f"{bundle.price:.{currency.decimals}f}",
-            currency=currency.code,
+            price=_shown_price(bundle.price),
+            currency=settings.default_currency.code,
             is_active=bundle.is_active,
             sort_order=bundle.sort_order,
             version=bundle.version,
             created_at=bundle.created_at.astimezone(UTC),
             updated_at=bundle.updated_at.astimezone(UTC),
         )
+
+
+class FieldChange(BaseModel):
+    """A field before and after a change, as it is shown in the bundle."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    before: str | int | bool | None = Field(serialization_alias="from")
+    after: str | int | bool | None = Field(serialization_alias="to")
+
+
+class TokenBundleChangeRead(BaseModel):
+    """What was done to a bundle: by whom, when, and what each changed field was before and after."""
+
+    version: int
+    action: str
+    changes: dict[str, FieldChange]
+    changed_by: str | None
+    client_id: str | None
+    request_id: str | None
+    changed_at: datetime
+
+    @classmethod
+    def of(cls, change: Any) -> "TokenBundleChangeRead":
+        """Show a stored change, given with the bundle before and after it as JSON."""
+        before, after = _editable_fields(change.before), _editable_fields(change.after)
+        return cls(
+            version=change.version,
+            action=change.action,
+            changes={
+                field: FieldChange(before=before.get(field), after=after.get(field))
+                for field in TokenBundleCreate.model_fields
+                if before.get(field) != after.get(field)
+            },
+            changed_by=change.subject,
+            client_id=change.client_id,
+            request_id=change.request_id,
+            changed_at=change.changed_at.astimezone(UTC),
+        )
+
+
+def _editable_fields(snapshot: str | None) -> dict[str, Any]:
+    if snapshot is None:
+        return {}
+    fields = json.loads(snapshot, parse_float=Decimal)
+    return {field: fields.get(field) for field in TokenBundleCreate.model_fields} | {
+        "price": _shown_price(fields["price"])
+    }
 
 
 class BundleAnswer(BaseModel):
@@ -182,26 +234,40 @@ SortKey = Literal[
 ]  # fmt: skip
 
 
-class TokenBundleListQuery(BaseModel):
-    """Which bundles to list, in which order, and which page of them."""
+class PageQuery(BaseModel):
+    """Which page to show, and how long it is."""
 
     page: PageNumber = 1
     per_page: PerPage = 20
+
+    @property
+    def offset(self) -> int:
+        """How many rows come before the page, as far as the database can count."""
+        return min((self.page - 1) * self.per_page, MAX_BIG_INTEGER)
+
+
+class TokenBundleListQuery(PageQuery):
+    """Which bundles to list, and in which order."""
+
     include_inactive: Annotated[StrictBool, BeforeValidator(_true_or_false)] = True
     q: Text = ""
     sort: tuple[SortKey, ...] = ("sort_order", "name")
 
-    @property
-    def offset(self) -> int:
-        """How many bundles come before the page, as far as the database can count."""
-        return min((self.page - 1) * self.per_page, MAX_BIG_INTEGER)
+
+Item = TypeVar("Item", bound=BaseModel)
 
 
-class TokenBundlePage(BaseModel):
-    """One page of the list, and how many bundles and pages there are in all."""
+class Page(BaseModel, Generic[Item]):
+    """One page of a list, and how many items and pages there are in all."""
 
-    items: list[TokenBundleRead]
+    items: list[Item]
     total: int
     page: int
     per_page: int
     pages: int
+
+    @classmethod
+    def of(cls, items: list[Item], total: int, query: PageQuery) -> "Page[Item]":
+        """Show the items of the page that was asked for."""
+        pages = -(-total // query.per_page)
+        return cls(items=items, total=total, page=query.page, per_page=query.per_page, pages=pages)

@@ -1,15 +1,19 @@
 """The rules of token bundles; each function is one transaction."""
 
+from typing import NamedTuple
 from uuid import UUID
 
-from shared.database import transaction
-from shared.errors import NotFoundError
+from shared.callers import Caller
+from shared.database import reading, transaction
+from shared.errors import ChangedMeanwhileError, KeyUsedDifferentlyError, NotFoundError
 from shared.token_bundles import repository
-from shared.token_bundles.model import TokenBundle
+from shared.token_bundles.repository import Change, Versions
 from shared.token_bundles.schemas import (
+    Page,
+    PageQuery,
+    TokenBundleChangeRead,
     TokenBundleCreate,
     TokenBundleListQuery,
-    TokenBundlePage,
     TokenBundleRead,
     TokenBundleUpdate,
 )
@@ -21,9 +25,16 @@ class TokenBundleNotFoundError(NotFoundError):
     detail = "There is no such token bundle."
 
 
-def list_bundles(query: TokenBundleListQuery) -> TokenBundlePage:
+class Created(NamedTuple):
+    """A bundle as it was created, and whether that was by an earlier request with the same key."""
+
+    bundle: TokenBundleRead
+    replayed: bool
+
+
+def list_bundles(query: TokenBundleListQuery) -> Page[TokenBundleRead]:
     """Show one page of the bundles that match the query."""
-    with transaction() as connection:
+    with reading() as connection:
         found = repository.find_bundles(
             connection,
             limit=query.per_page,
@@ -32,51 +43,83 @@ def list_bundles(query: TokenBundleListQuery) -> TokenBundlePage:
             name_contains=query.q,
             sort=query.sort,
         )
-    return TokenBundlePage(
-        items=[TokenBundleRead.of(bundle) for bundle in found.bundles],
-        total=found.total,
-        page=query.page,
-        per_page=query.per_page,
-        pages=-(-found.total // query.per_page),
+    return Page[TokenBundleRead].of([TokenBundleRead.of(row) for row in found.rows], found.total, query)
+
+
+def list_changes(bundle_id: UUID, query: PageQuery) -> Page[TokenBundleChangeRead]:
+    """Show one page of what was done to a bundle, also to a deleted one; raises TokenBundleNotFoundError."""
+    with reading() as connection:
+        found = repository.find_changes(connection, bundle_id, limit=query.per_page, offset=query.offset)
+    if not found.total:
+        raise TokenBundleNotFoundError
+    return Page[TokenBundleChangeRead].of(
+        [TokenBundleChangeRead.of(row) for row in found.rows], found.total, query
     )
 
 
 def get_bundle(bundle_id: UUID) -> TokenBundleRead:
     """Show one bundle; raises TokenBundleNotFoundError."""
-    with transaction() as connection:
-        return _shown(repository.get_bundle(connection, bundle_id))
-
-
-def create_bundle(values: TokenBundleCreate) -> TokenBundleRead:
-    """Create a bundle."""
-    with transaction() as connection:
-        return _shown(repository.create_bundle(connection, values.model_dump()))
-
-
-def update_bundle(bundle_id: UUID, values: TokenBundleUpdate) -> TokenBundleRead:
-    """Change the fields that are given; what changes nothing makes no new version.
-
-    Raises TokenBundleNotFoundError.
-    """
-    with transaction() as connection:
-        changes = values.model_dump(exclude_unset=True)
-        return _shown(repository.update_bundle(connection, bundle_id, changes))
-
-
-def set_bundle_active(bundle_id: UUID, *, is_active: bool) -> TokenBundleRead:
-    """Activate or deactivate a bundle; raises TokenBundleNotFoundError."""
-    with transaction() as connection:
-        return _shown(repository.set_bundle_active(connection, bundle_id, is_active=is_active))
-
-
-def delete_bundle(bundle_id: UUID) -> None:
-    """Delete a bundle for good; raises TokenBundleNotFoundError, StillReferencedError."""
-    with transaction() as connection:
-        if not repository.delete_bundle(connection, bundle_id):
-            raise TokenBundleNotFoundError
-
-
-def _shown(bundle: TokenBundle | None) -> TokenBundleRead:
+    with reading() as connection:
+        bundle = repository.get_bundle(connection, bundle_id)
     if bundle is None:
         raise TokenBundleNotFoundError
     return TokenBundleRead.of(bundle)
+
+
+def create_bundle(values: TokenBundleCreate, caller: Caller, idempotency_key: str | None = None) -> Created:
+    """Create a bundle, or show what the caller's key has created; raises KeyUsedDifferentlyError."""
+    given = values.model_dump()
+    with transaction() as connection:
+        bundle = repository.create_bundle(connection, given, caller, idempotency_key)
+        if bundle is not None:
+            return Created(TokenBundleRead.of(bundle), replayed=False)
+        # Another statement, because one sees only what was committed before it began.
+        first = repository.get_bundle_created_with(connection, caller, idempotency_key or "")
+    if any(getattr(first, field) != value for field, value in given.items()):
+        raise KeyUsedDifferentlyError
+    return Created(TokenBundleRead.of(first), replayed=True)
+
+
+def update_bundle(
+    bundle_id: UUID, values: TokenBundleUpdate, caller: Caller, expected: Versions = None
+) -> TokenBundleRead:
+    """Change the fields that are given; what changes nothing makes no new version.
+
+    Raises TokenBundleNotFoundError, ChangedMeanwhileError.
+    """
+    changes = values.model_dump(exclude_unset=True)
+    with transaction() as connection:
+        return _shown(repository.update_bundle(connection, bundle_id, changes, caller, expected=expected))
+
+
+def set_bundle_active(
+    bundle_id: UUID, caller: Caller, *, is_active: bool, expected: Versions = None
+) -> TokenBundleRead:
+    """Activate or deactivate a bundle; raises TokenBundleNotFoundError, ChangedMeanwhileError."""
+    with transaction() as connection:
+        return _shown(
+            repository.set_bundle_active(
+                connection, bundle_id, caller, is_active=is_active, expected=expected
+            )
+        )
+
+
+def delete_bundle(bundle_id: UUID, caller: Caller, expected: Versions = None) -> None:
+    """Delete a bundle for good.
+
+    Raises TokenBundleNotFoundError, ChangedMeanwhileError, StillReferencedError.
+    """
+    with transaction() as connection:
+        deleted = repository.delete_bundle(connection, bundle_id, caller, expected=expected)
+    if deleted is None:
+        raise TokenBundleNotFoundError
+    if not deleted:
+        raise ChangedMeanwhileError
+
+
+def _shown(change: Change | None) -> TokenBundleRead:
+    if change is None:
+        raise TokenBundleNotFoundError
+    if not change.expected:
+        raise ChangedMeanwhileError
+    return TokenBundleRead.of(change.bundle)

@@ -17,6 +17,7 @@ CONTRACT = {
     f"POST {BUNDLES}": WRITE,
     f"POST {BUNDLES}/": WRITE,
     f"GET {BUNDLES}/{{bundle_id}}": READ,
+    f"GET {BUNDLES}/{{bundle_id}}/history": READ,
     f"PUT {BUNDLES}/{{bundle_id}}": WRITE,
     f"PATCH {BUNDLES}/{{bundle_id}}": WRITE,
     f"DELETE {BUNDLES}/{{bundle_id}}": WRITE,

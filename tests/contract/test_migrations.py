@@ -12,7 +12,8 @@ from sqlalchemy import text
 
 from dev.local import ROOT
 from shared.database import Base
-from shared.database.engine import connect_lazily
+from shared.database.engine import make_engine
+from shared.settings import Timeouts
 from tests.conftest import CreateDatabase, use_settings
 
 CONFIG = Config(toml_file=ROOT / "pyproject.toml")
@@ -38,7 +39,7 @@ def empty_database(create_database: CreateDatabase) -> str:
 
 
 def shape(url: str, *, create: bool = False) -> list[Any]:
-    engine = connect_lazily(url, timeout=5)
+    engine = make_engine(url, Timeouts())
     try:
         with engine.begin() as connection:
             if create:
@@ -75,9 +76,24 @@ def test_up_down_up(empty_database: str, migrated_database: str) -> None:
     assert shape(empty_database) == shape(migrated_database)
 
 
+def test_older_bundles_begin_their_history_as_they_are(empty_database: str) -> None:
+    with use_settings(DATABASE_URL=empty_database):
+        command.upgrade(CONFIG, "0001")
+        engine = make_engine(empty_database, Timeouts())
+        with engine.begin() as connection:
+            connection.execute(
+                text("INSERT INTO token_bundle (name, token_amount, price, version) VALUES ('Old', 1, 2, 5)")
+            )
+        command.upgrade(CONFIG, "head")
+        with engine.begin() as connection:
+            query = "SELECT version, action, bundle ->> 'name', subject FROM token_bundle_change"
+            assert connection.execute(text(query)).all() == [(5, "created", "Old", None)]
+        engine.dispose()
+
+
 def test_runs_take_turns(empty_database: str) -> None:
     with use_settings(DATABASE_URL=empty_database):
-        engine = connect_lazily(empty_database, timeout=5)
+        engine = make_engine(empty_database, Timeouts())
         with engine.connect() as other_run:
             other_run.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
             run = subprocess.Popen([sys.executable, "-m", "alembic", "upgrade", "head"], cwd=ROOT)

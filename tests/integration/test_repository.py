@@ -9,10 +9,12 @@ import pytest
 from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import DBAPIError
 
+from shared.callers import Caller
 from shared.token_bundles import repository
 
 VALUES = {"name": "Starter", "token_amount": 1, "price": Decimal("9.9")}
 NO_ID = UUID(int=0)
+CALLER = Caller("admin-1", None, "request-1")
 
 
 @pytest.fixture
@@ -32,14 +34,16 @@ class TestOneStatement:
     @pytest.mark.parametrize(
         "call",
         [
-            lambda connection: repository.create_bundle(connection, VALUES),
+            lambda connection: repository.create_bundle(connection, VALUES, CALLER),
+            lambda connection: repository.create_bundle(connection, VALUES, CALLER, "key"),
             lambda connection: repository.get_bundle(connection, NO_ID),
+            lambda connection: repository.find_changes(connection, NO_ID, limit=20, offset=0),
             lambda connection: repository.update_bundle(
-                connection, NO_ID, {"name": "x", "price": Decimal(1)}
+                connection, NO_ID, {"name": "x", "price": Decimal(1)}, CALLER
             ),
-            lambda connection: repository.update_bundle(connection, NO_ID, {}),
-            lambda connection: repository.set_bundle_active(connection, NO_ID, is_active=True),
-            lambda connection: repository.delete_bundle(connection, NO_ID),
+            lambda connection: repository.update_bundle(connection, NO_ID, {}, CALLER),
+            lambda connection: repository.set_bundle_active(connection, NO_ID, CALLER, is_active=True),
+            lambda connection: repository.delete_bundle(connection, NO_ID, CALLER, expected={1}),
             lambda connection: repository.find_bundles(connection, limit=20, offset=0, name_contains="x"),
             repository.find_active_bundles,
         ],
@@ -55,7 +59,7 @@ class TestActiveBundles:
     def test_in_display_order(self, connection: Connection) -> None:
         for name, sort_order, is_active in [("c", 1, True), ("a", 2, True), ("b", 1, True), ("d", 0, False)]:
             repository.create_bundle(
-                connection, VALUES | {"name": name, "sort_order": sort_order, "is_active": is_active}
+                connection, VALUES | {"name": name, "sort_order": sort_order, "is_active": is_active}, CALLER
             )
         assert [bundle.name for bundle in repository.find_active_bundles(connection)] == ["b", "c", "a"]
 
@@ -63,7 +67,8 @@ class TestActiveBundles:
 class TestPrice:
     def test_is_exact(self, connection: Connection) -> None:
         for written in ("0.1", "9999999.99", "99999999.9999", "0.0001"):
-            bundle = repository.create_bundle(connection, VALUES | {"price": Decimal(written)})
+            bundle = repository.create_bundle(connection, VALUES | {"price": Decimal(written)}, CALLER)
+            assert bundle
             assert bundle.price == Decimal(written)
 
 
@@ -86,7 +91,9 @@ class TestConstraints:
 
     def test_an_empty_description_is_none(self, connection: Connection) -> None:
         with pytest.raises(DBAPIError, match="ck_token_bundle_description_not_empty"):
-            repository.create_bundle(connection, VALUES | {"description": ""})
+            repository.create_bundle(connection, VALUES | {"description": ""}, CALLER)
 
     def test_a_name_may_end_in_v(self, connection: Connection) -> None:
-        assert repository.create_bundle(connection, VALUES | {"name": "v"}).name == "v"
+        bundle = repository.create_bundle(connection, VALUES | {"name": "v"}, CALLER)
+        assert bundle
+        assert bundle.name == "v"

@@ -1,0 +1,51 @@
+"""Conditional requests (RFC 9110, section 13): the entity tag of a resource is its version."""
+
+import re
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler.openapi.params import Header
+from pydantic import BeforeValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+ANY = "*"
+TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\uffff]*"'
+TAGS = re.compile(rf"[ \t,]*{TAG}(?:[ \t]*,[ \t,]*{TAG})*[ \t,]*")
+STRONG_TAG_OF_A_VERSION = re.compile(r'"([1-9][0-9]{0,8})"')
+
+
+def entity_tag(version: int) -> str:
+    """Write a version as a strong entity tag."""
+    return f'"{version}"'
+
+
+def is_current(version: int, if_none_match: str | None) -> bool:
+    """Tell whether `If-None-Match` names the version, by the weak comparison that is meant for reads."""
+    header = (if_none_match or "").strip()
+    return header == ANY or entity_tag(version) in [tag.removeprefix("W/") for tag in _tags(header)]
+
+
+def _expected_versions(if_match: str) -> frozenset[int] | None:
+    """Read `If-Match` by the strong comparison that is meant for writes; None stands for any version."""
+    header = if_match.strip()
+    if header == ANY:
+        return None
+    if not TAGS.fullmatch(header):
+        raise PydanticCustomError("entity_tags", "must be * or a list of entity tags")
+    versions = (STRONG_TAG_OF_A_VERSION.fullmatch(tag) for tag in _tags(header))
+    return frozenset(int(version[1]) for version in versions if version)
+
+
+def _tags(header: str) -> list[str]:
+    return re.findall(TAG, header) if TAGS.fullmatch(header) else []
+
+
+IfMatch = Annotated[
+    frozenset[int] | None,
+    Header(alias="If-Match", description="Change only what still has one of these entity tags."),
+    BeforeValidator(_expected_versions),
+    WithJsonSchema({"type": "string", "examples": ['"3"']}),
+]
+IfNoneMatch = Annotated[
+    str | None,
+    Header(alias="If-None-Match", description="Answer 304 when one of these entity tags is current."),
+]

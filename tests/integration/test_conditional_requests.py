@@ -1,0 +1,111 @@
+"""If-Match and If-None-Match."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.client import Answer, request
+
+Write = Callable[..., Answer]
+WRITES: dict[str, tuple[str, str, Any]] = {
+    "PUT": ("PUT", "", {"name": "Changed"}),
+    "PATCH": ("PATCH", "", {"name": "Changed"}),
+    "activate": ("POST", "/activate", None),
+    "deactivate": ("POST", "/deactivate", None),
+    "DELETE": ("DELETE", "", None),
+}
+
+
+@pytest.fixture(params=WRITES)
+def write(request: pytest.FixtureRequest) -> tuple[str, str, Any]:
+    return WRITES[request.param]
+
+
+def send(write: tuple[str, str, Any], bundle: dict[str, Any], if_match: str) -> Answer:
+    method, path, body = write
+    return request(method, f"/{bundle['id']}{path}", json_body=body, headers={"If-Match": if_match})
+
+
+@pytest.fixture
+def changed(bundle: dict[str, Any]) -> dict[str, Any]:
+    """A bundle of version 2."""
+    return request("PATCH", f"/{bundle['id']}", json_body={"description": "second version"}).bundle
+
+
+class TestIfMatch:
+    @pytest.mark.parametrize(
+        "tags", ['"2"', '"1", "2"', '"x","2"', ' "2" ', "*", ' ,"2",, ', 'W/"1", "2"', '"a,b", "2"']
+    )
+    def test_that_fits(self, write: tuple[str, str, Any], changed: dict[str, Any], tags: str) -> None:
+        answer = send(write, changed, tags)
+        assert answer.status == 200, answer.text
+        after = request("GET", f"/{changed['id']}")
+        assert after.status == (404 if write[0] == "DELETE" else 200)
+        if write[0] != "DELETE":
+            assert after.headers["etag"] == answer.headers["etag"]
+
+    @pytest.mark.parametrize(
+        "tags",
+        [
+            '"1"',
+            'W/"2"',
+            '""',
+            '"02"',
+            '"2 "'.replace(" ", "!"),
+            '"x", W/"2"',
+            f'"{2**40}"',
+            '"2,"',
+            '"\u00fc"',
+        ],
+    )
+    def test_that_does_not_fit(self, write: tuple[str, str, Any], changed: dict[str, Any], tags: str) -> None:
+        answer = send(write, changed, tags)
+        assert answer.status == 412
+        assert answer.json["title"] == "Precondition Failed"
+        assert request("GET", f"/{changed['id']}").bundle == changed
+        assert request("GET", f"/{changed['id']}/history").json["total"] == 2
+
+    @pytest.mark.parametrize(
+        "tags", ["", "2", "abc", '"2', '2"', "'2'", '"1" "2"', 'w/"2"', "**", '*, "2"', '"\x01"', ","]
+    )
+    def test_that_is_no_list_of_tags(
+        self, write: tuple[str, str, Any], changed: dict[str, Any], tags: str
+    ) -> None:
+        answer = send(write, changed, tags)
+        assert answer.status == 400
+        assert answer.json["errors"][0]["header"] == "If-Match"
+        assert request("GET", f"/{changed['id']}").bundle == changed
+
+    @pytest.mark.parametrize("tags", ['"1"', "*"])
+    @pytest.mark.usefixtures("connection")
+    def test_without_a_bundle(self, write: tuple[str, str, Any], tags: str) -> None:
+        assert send(write, {"id": "00000000-0000-0000-0000-000000000000"}, tags).status == 404
+
+    def test_the_answer_to_a_write_has_the_next_tag(self, bundle: dict[str, Any]) -> None:
+        tag = '"1"'
+        for name in ("a", "b", "b", "c"):
+            headers = {"if-match": tag}
+            answer = request("PATCH", f"/{bundle['id']}", json_body={"name": name}, headers=headers)
+            assert answer.status == 200
+            tag = answer.headers["etag"]
+        assert answer.bundle["version"] == 4
+
+    def test_comes_before_a_change_that_changes_nothing(self, changed: dict[str, Any]) -> None:
+        answer = request("PATCH", f"/{changed['id']}", json_body={}, headers={"if-match": '"1"'})
+        assert answer.status == 412
+
+
+class TestIfNoneMatch:
+    @pytest.mark.parametrize("tags", ['"2"', 'W/"2"', '"1", "2"', "*", ' "2" '])
+    def test_current(self, changed: dict[str, Any], tags: str) -> None:
+        answer = request("GET", f"/{changed['id']}", headers={"If-None-Match": tags})
+        assert answer.status == 304
+        assert answer.text == ""
+        assert answer.headers["etag"] == '"2"'
+
+    @pytest.mark.parametrize("tags", ['"1"', '"1", W/"3"', '""', "garbage", "2", ""])
+    def test_not_current(self, changed: dict[str, Any], tags: str) -> None:
+        answer = request("GET", f"/{changed['id']}", headers={"If-None-Match": tags})
+        assert answer.status == 200
+        assert answer.bundle == changed
