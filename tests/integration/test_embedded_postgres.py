@@ -66,7 +66,7 @@ def said(process: subprocess.Popen[str]) -> str:
 def query(url: str, sql: str) -> Any:
     server = urlsplit(url)
     with pg8000.native.Connection(
-        "postgres", host=server.hostname, port=server.port, ssl_context=False, timeout=5
+        "postgres", host=server.hostname, port=server.port, ssl_context=False, timeout=SECONDS
     ) as connection:
         return connection.run(sql)
 
