@@ -116,10 +116,10 @@ def update_bundle(
 ) -> Change | None:
     """Set the values if one differs and the bundle has an expected version; None when there is none."""
     current = _locked(bundle_id)
-    differs = or_(false(), *(BUNDLE.c[name].is_distinct_from(value) for name, value in values.items()))
+    differs = or_(false(), *(current.c[name].is_distinct_from(value) for name, value in values.items()))
     changed = (
         update(BUNDLE)
-        .where(BUNDLE.c.id == current.c.id, _is_expected(BUNDLE, expected), differs)
+        .where(BUNDLE.c.id == current.c.id, _is_expected(current, expected), differs)
         .values(**values, version=BUNDLE.c.version + 1, updated_at=func.clock_timestamp())
         .returning(BUNDLE)
         .cte("changed")
@@ -150,7 +150,7 @@ def delete_bundle(
     current = _locked(bundle_id)
     deleted = (
         delete(BUNDLE)
-        .where(BUNDLE.c.id == current.c.id, _is_expected(BUNDLE, expected))
+        .where(BUNDLE.c.id == current.c.id, _is_expected(current, expected))
         .returning(BUNDLE.c.id, (BUNDLE.c.version + 1).label("version"))
         .cte("deleted")
     )
@@ -202,7 +202,10 @@ def find_changes(connection: Connection, bundle_id: UUID, *, limit: int, offset:
 
 
 def _locked(bundle_id: UUID) -> CTE:
-    """Have the row at its newest, whatever was committed since the statement began, and keep it so."""
+    """Have the row at its newest, and keep it so.
+
+    Conditions must look at it, not at the table: that is searched as it was when the statement began.
+    """
     return select(BUNDLE).where(BUNDLE.c.id == bundle_id).with_for_update().cte("current")
 
 
