@@ -2,23 +2,27 @@
 
 import logging
 import select
+import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, partial
 from typing import Any
 
 import pg8000
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from shared.errors import DatabaseUnavailableError, OutcomeUnknownError, StillReferencedError
 from shared.settings import Timeouts, settings
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 FOREIGN_KEY_VIOLATION = "23503"
+READ_ONLY = "25006"  # by now the server is a replica
 UNAVAILABLE = (
     "08",  # connection exception
+    READ_ONLY,
     "40",  # deadlock, serialization failure
     "53",  # too many connections, out of memory, disk full
     "55P03",  # lock not available in time
@@ -106,6 +110,7 @@ def make_engine(database_url: str, timeouts: Timeouts, *, pooled: bool = False) 
     event.listen(engine, "connect", partial(_limit_answers, timeouts))
     event.listen(engine, "checkout", _refuse_dead_connection)
     event.listen(engine, "handle_error", _discard_broken_connection)
+    event.listen(engine, "invalidate", _hang_up)
     return engine
 
 
@@ -128,13 +133,27 @@ def _limit_answers(timeouts: Timeouts, connection: Any, *_: object) -> None:
     connection._usock.settimeout(timeouts.statement + 1)  # noqa: SLF001 - pg8000 has no public name for it
 
 
-def _refuse_dead_connection(connection: Any, *_: object) -> None:
+def _refuse_dead_connection(connection: Any, record: ConnectionPoolEntry, *_: object) -> None:
     """Have the pool reconnect without asking the server: nothing is to be read from an idle connection."""
-    if any(select.select([connection._usock], [], [], 0)):  # noqa: SLF001 - pg8000 has no public name for it
+    # One that dies while it is new is an error like any other: the pool has its own for two in a row.
+    is_new = not record.info.get("was_used")
+    record.info["was_used"] = True
+    if not is_new and any(select.select([connection._usock], [], [], 0)):  # noqa: SLF001 - as above
         raise DisconnectionError
 
 
 def _discard_broken_connection(context: ExceptionContext) -> None:
-    """Let no other request have a connection whose protocol state is unknown."""
-    if not isinstance(context.original_exception, pg8000.Error):
+    """Let no other request have a connection whose protocol state is unknown, or that leads to a replica."""
+    error = context.sqlalchemy_exception
+    broken = not isinstance(context.original_exception, pg8000.Error)
+    if broken or (isinstance(error, DBAPIError) and sqlstate(error) == READ_ONLY):
         context.is_disconnect = True
+
+
+def _hang_up(connection: Any, *_: object) -> None:
+    """End a discarded connection at once, so that the server gives up its transaction and its locks."""
+    # pg8000's own close leaves the socket open while anything refers to its buffer, such as a traceback.
+    with suppress(OSError):
+        connection._usock.shutdown(socket.SHUT_RDWR)  # noqa: SLF001 - as above
+    with suppress(OSError):
+        connection._sock.close()  # noqa: SLF001 - as above
