@@ -5,12 +5,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, CursorResult, Engine
+from sqlalchemy import Connection, CursorResult, Engine, text
 
 from shared.database import engine as database_engine
 from shared.database.engine import make_engine
 from shared.settings import Timeouts
-from tests.client import request
+from tests.client import Answer, request
 from tests.conftest import CreateDatabase, use_settings
 
 
@@ -59,3 +59,38 @@ def bundle(connection: Connection) -> dict[str, Any]:  # noqa: ARG001
     answer = request("POST", json_body={"name": "Starter", "token_amount": 1000, "price": "9.90"})
     assert answer.status == 201
     return answer.bundle
+
+
+@contextmanager
+def functions_with(**variables: str) -> Iterator[None]:
+    """Give the functions an engine with these settings, as in a process that has just started."""
+    _dispose_of_engine()
+    with use_settings(**variables):
+        try:
+            yield
+        finally:
+            _dispose_of_engine()
+
+
+def _dispose_of_engine() -> None:
+    if database_engine.engine.cache_info().currsize:
+        database_engine.engine().dispose()
+        database_engine.engine.cache_clear()
+
+
+@pytest.fixture
+def committed(database: Engine) -> Iterator[dict[str, Any]]:
+    """A bundle that other connections can see, through the functions' own engine."""
+    with functions_with():
+        yield request("POST", json_body={"name": "n", "token_amount": 1, "price": 1}).bundle
+    with database.begin() as connection:
+        connection.execute(text("TRUNCATE token_bundle, token_bundle_change, token_bundle_idempotency_key"))
+
+
+def assert_unavailable(
+    answer: Answer, detail: str = "The database is not available at the moment: try again shortly."
+) -> None:
+    assert answer.status == 503, answer.text
+    assert int(answer.headers["retry-after"]) > 0
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json["detail"] == answer.json["error"] == detail
