@@ -10,7 +10,7 @@ COLLECTION = "/api/v1/admin/token-bundles"
 handler = Api(scope="token-bundles:write")
 
 
-@handler.post(COLLECTION)
+@handler.post(COLLECTION, status_code=HTTPStatus.CREATED)
 @handler.post(f"{COLLECTION}/", include_in_schema=False)
 def create_token_bundle(values: TokenBundleCreate, key: IdempotencyKey = None) -> Response[BundleAnswer]:
     """Create a token bundle."""

@@ -36,7 +36,7 @@ def read_json_object(event: APIGatewayProxyEventV2) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise _invalid("json_invalid") from error
     if not isinstance(value, dict):
-        raise _invalid("dict_type")
+        raise _invalid("object_type")
     return value
 
 
@@ -53,7 +53,7 @@ def _is_json_in_utf8(content_type: str) -> bool:
     header = Message()
     header["content-type"] = content_type
     try:
-        charset = codecs.lookup(header.get_content_charset("utf-8")).name
+        charset = codecs.lookup(str(header.get_param("charset", "utf-8"))).name
     except (LookupError, ValueError):
         return False
     return header.get_content_type() == "application/json" and charset == "utf-8"

@@ -10,6 +10,8 @@ from pydantic_core import PydanticCustomError
 ANY = "*"
 TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\uffff]*"'
 TAGS = re.compile(rf"[ \t,]*{TAG}(?:[ \t]*,[ \t,]*{TAG})*[ \t,]*")
+# The same for the API's document, without the liberties that a receiver must allow.
+LIST_OF_TAGS = r'^(\*|(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*")*)$'
 STRONG_TAG_OF_A_VERSION = re.compile(r'"([1-9][0-9]{0,8})"')
 
 
@@ -43,7 +45,7 @@ IfMatch = Annotated[
     frozenset[int] | None,
     Header(alias="If-Match", description="Change only what still has one of these entity tags."),
     BeforeValidator(_expected_versions),
-    WithJsonSchema({"type": "string", "examples": ['"3"']}),
+    WithJsonSchema({"type": "string", "pattern": LIST_OF_TAGS, "examples": ['"3"']}),
 ]
 IfNoneMatch = Annotated[
     str | None,

@@ -82,24 +82,49 @@ def _true_or_false(value: object) -> object:
     return choices.get(value.lower(), value) if isinstance(value, str) else value
 
 
-Text = Annotated[StrictStr, AfterValidator(_storable)]
+# For the API's document: what the validators say in code.
+STORABLE = Field(json_schema_extra={"pattern": r"^[^\u0000]*$"})
+STORABLE_AND_NOT_BLANK = Field(json_schema_extra={"pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"})
+
+Text = Annotated[StrictStr, AfterValidator(_storable), STORABLE]
 Name = Annotated[
     StrictStr,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=255),
     AfterValidator(_storable),
+    STORABLE_AND_NOT_BLANK,
 ]
 Description = Annotated[
-    Annotated[StrictStr, StringConstraints(max_length=2000), AfterValidator(_storable)] | None,
+    Annotated[StrictStr, StringConstraints(max_length=2000), AfterValidator(_storable), STORABLE] | None,
     AfterValidator(lambda text: text or None),
 ]
 TokenAmount = Annotated[StrictInt, Field(ge=1, le=MAX_INTEGER)]
 Price = Annotated[
     Decimal,
     PlainValidator(_price),
-    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}], "examples": ["9.90"]}),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "minimum": 0, "exclusiveMaximum": MAX_WHOLE_UNITS + 1},
+                {"type": "string", "pattern": r"^[0-9]{1,8}(\.[0-9]+)?$"},
+            ],
+            "description": "No more decimals than the currency has.",
+            "examples": ["9.90"],
+        }
+    ),
 ]
 SortOrder = Annotated[
-    StrictInt, Field(ge=-MAX_INTEGER - 1, le=MAX_INTEGER), BeforeValidator(_default_when_blank)
+    StrictInt,
+    Field(ge=-MAX_INTEGER - 1, le=MAX_INTEGER),
+    BeforeValidator(_default_when_blank),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": -MAX_INTEGER - 1, "maximum": MAX_INTEGER},
+                {"enum": [None, ""]},
+            ],
+            "description": "null and an empty text stand for 0.",
+        }
+    ),
 ]
 
 
@@ -251,7 +276,7 @@ class TokenBundleListQuery(PageQuery):
 
     include_inactive: Annotated[StrictBool, BeforeValidator(_true_or_false)] = True
     q: Text = ""
-    sort: tuple[SortKey, ...] = ("sort_order", "name")
+    sort: Annotated[tuple[SortKey, ...], Field(json_schema_extra={"minItems": 1})] = ("sort_order", "name")
 
 
 Item = TypeVar("Item", bound=BaseModel)

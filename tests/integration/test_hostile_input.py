@@ -1,0 +1,398 @@
+"""Requests that mean harm, or come from a broken client: none breaks the API or learns how it is made."""
+
+# ruff: noqa: E501, RUF001 - the table is easier to read with a line a kind, and letters that look alike belong in it
+
+import base64
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from shared.database import engine as database_engine
+from tests.client import BUNDLES, READ, REQUEST_ID, WRITE, Answer, Context, event, handler_of, request
+from tests.conftest import CreateDatabase, use_settings
+
+SECONDS = 2
+VALID = {"name": "Starter", "token_amount": 1000, "price": "9.90"}
+JSON = {"content-type": "application/json"}
+HANDLERS = {
+    ("GET", ""): "list_token_bundles",
+    ("POST", ""): "create_token_bundle",
+    ("GET", "/{id}"): "get_token_bundle",
+    ("PUT", "/{id}"): "update_token_bundle",
+    ("PATCH", "/{id}"): "update_token_bundle",
+    ("DELETE", "/{id}"): "delete_token_bundle",
+    ("GET", "/{id}/history"): "list_token_bundle_changes",
+    ("POST", "/{id}/activate"): "activate_token_bundle",
+    ("POST", "/{id}/deactivate"): "deactivate_token_bundle",
+}
+# What no sentence for a person may have in it.
+INNARDS = re.compile(
+    r"""
+    Traceback | File\ \\?" | \bline\ \d+ | <class | \bobject\ at\ 0x | \.py\b
+    | \b\w*(Error|Exception)\b | NoneType | \bDecimal\b | \bUUID\( | datetime | \b(str|int|bool|dict|tuple|float|bytes)\b
+    | pydantic | sqlalchemy | pg8000 | powertools | psycopg | postgres
+    | \b(SELECT|INSERT|UPDATE|DELETE|FROM|WHERE|RETURNING)\b | token_bundle\b | SQLSTATE | syntax\ error
+    | Input\ should | validation\ error | value_error | \bbtrim\b | constraint
+    """,
+    re.VERBOSE,
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A request, and the status that it must be answered with; `{id}` is that of a bundle that exists."""
+
+    name: str
+    status: int
+    method: str = "POST"
+    route: str = ""
+    id: str = "{id}"
+    body: str | None = None
+    base64: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    authorizer: Any = field(
+        default_factory=lambda: {"jwt": {"claims": {"sub": "a", "scope": f"{READ} {WRITE}"}}}
+    )
+
+    def send(self, existing_id: str) -> Answer:
+        path = BUNDLES + self.route.replace("{id}", self.id.replace("{id}", existing_id))
+        sent = event(self.method, path, body=self.body, base64=self.base64, headers=self.headers)
+        sent["requestContext"]["authorizer"] = self.authorizer
+        if self.query:
+            sent["queryStringParameters"] = dict(self.query)
+        name = HANDLERS[self.method, self.route]
+        # Not along the template's routes: some of these paths are none, and must do no harm all the same.
+        answer = handler_of(f"{name}.handler")(sent, Context())
+        headers = {name.lower(): value for name, value in answer["headers"].items()}
+        return Answer(answer["statusCode"], headers, answer["body"] or "")
+
+
+def bodies() -> Iterator[Case]:
+    valid = json.dumps(VALID)
+    wide = "{" + ",".join(f'"{number}":0' for number in range(6000)) + "}"
+    hostile = {
+        "nothing": (None, 400),
+        "a blank": (" ", 400),
+        "NUL": ("\0", 400),
+        "half an object": ('{"name": "a"', 400),
+        "a comma too many": ('{"name": "a",}', 400),
+        "two objects": (f"{valid}{valid}", 400),
+        "JSON lines": (f"{valid}\n{valid}\n", 400),
+        "a comment": (f"/* */ {valid}", 400),
+        "single quotes": ("{'name': 'a'}", 400),
+        "a form": ("name=a&price=1", 400),
+        "XML": ('<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;</a>', 400),
+        "YAML": ("name: !!python/object/apply:os.system [id]", 400),
+        "a pickle": ("cos\nsystem\n(S'id'\ntR.", 400),
+        "a list": ("[]", 400),
+        "a list of bundles": (f"[{valid}]", 400),
+        "null": ("null", 400),
+        "true": ("true", 400),
+        "a text": (json.dumps(valid), 400),
+        "a number": ("1e5", 400),
+        "a number beyond floats": ("1e400", 400),
+        "a number without end": ("9" * 60_000, 400),
+        "NaN": ('{"price": NaN}', 400),
+        "Infinity": ('{"price": -Infinity}', 400),
+        "lists in lists": ("[" * 60_000, 400),
+        "lists in lists, closed": ("[" * 30_000 + "]" * 30_000, 400),
+        "objects in objects": ('{"a":' * 10_000, 400),
+        "a field of lists in lists": (f'{{"name": {"[" * 20_000}{"]" * 20_000}}}', 400),
+        "a field of some lists in lists": (f'{{"name": {"[" * 500}{"]" * 500}}}', 400),
+        "six thousand unknown fields": (wide, 400),
+        "ten thousand unknown fields": (json.dumps(dict.fromkeys(map(str, range(10_000)))), 413),
+        "an endless field name": (json.dumps({"n" * 60_000: 1}), 400),
+        "a BOM": (f"\ufeff{valid}", 400),
+        "a lone surrogate": ("\ud800", 400),
+        "a lone surrogate in a text": ('{"name": "\ud800"}', 400),
+        "a control character in a text": ('{"name": "a\nb"}', 400),
+        "a wrong escape": (r'{"name": "\x41"}', 400),
+        "65 KiB": (f"{valid}{' ' * 65_536}", 413),
+        "a MiB": ("x" * 2**20, 413),
+    }  # fmt: skip
+    encoded = {
+        "invalid base64": ("!!!!", 400),
+        "half of base64": ("eyJuYW1lI", 400),
+        "base64 that is not ASCII": ("ü", 400),
+        "base64 with line ends": ("eyJu\r\nYW1l", 400),
+        "no UTF-8": (base64.b64encode(b'{"name": "\xff\xfe"}').decode(), 400),
+        "an overlong encoding": (base64.b64encode(b'{"name": "\xc0\xaf"}').decode(), 400),
+        "a surrogate in UTF-8": (base64.b64encode(b'{"name": "\xed\xa0\x80"}').decode(), 400),
+        "UTF-8 with a BOM": (base64.b64encode(valid.encode("utf-8-sig")).decode(), 400),
+        "UTF-16": (base64.b64encode(valid.encode("utf-16")).decode(), 400),
+        "UTF-16 without a BOM": (base64.b64encode(valid.encode("utf-16-le")).decode(), 400),
+        "UTF-32": (base64.b64encode(valid.encode("utf-32")).decode(), 400),
+        "UTF-7": (base64.b64encode(b"+AHs-+AH0-").decode(), 400),
+        "gzip": (base64.b64encode(b"\x1f\x8b\x08\x00\x00").decode(), 400),
+        "base64 of 65 KiB": (base64.b64encode(b" " * 65_537).decode(), 413),
+    }
+    for method, route in (("POST", ""), ("PATCH", "/{id}")):
+        for name, (body, status) in hostile.items():
+            yield Case(name, status, method, route, body=body, headers=JSON)
+        for name, (body, status) in encoded.items():
+            yield Case(name, status, method, route, body=body, base64=True, headers=JSON)
+    for name in ("lists in lists", "a lone surrogate", "a MiB"):
+        yield Case(f"{name}, ignored", 200, "POST", "/{id}/activate", body=hostile[name][0])
+    yield Case("invalid base64, ignored", 200, "POST", "/{id}/activate", body="!", base64=True)
+
+
+def fields() -> Iterator[Case]:
+    wrong: dict[str, list[str]] = {
+        "name": [
+            "null", "true", "0", "{}", "[]", '["a"]', '{"$ne": null}', '{"toString": 1}', '"\\u0000"', '"a\\u0000b"',
+            '"\\ud800"', '"\\udfff\\ud800"', '"a\\ud83d"', '"\\u00a0\\u2003\\t"', json.dumps("n" * 60_000),
+            json.dumps("\u0301" * 256), "1e99999999999999999999", "-" + "9" * 50_000,
+        ],
+        "description": ["1", "[]", "false", '"\\u0000"', '"\\udc00"', json.dumps("d" * 2001), json.dumps("👩‍👩‍👧‍👦" * 400)],
+        "token_amount": [
+            "null", '"1"', "true", "1.0", "1e2", "0", "-1", "2147483648", "9223372036854775808", "9" * 5000,
+            "1e999999999", "1e-999999999", "1e99999999999999999999", "-0", "[1]", "{}",
+        ],
+        "price": [
+            "null", "true", "[]", "{}", "-1", "-1e-400", "1e400", "1e999999", "1e999999999999999999", "1e-1000000",
+            "0.001", "9.90000000000000000000", "9" * 5000, "1." + "0" * 5000, '""', '" "', '"NaN"', '"sNaN"', '"-Infinity"',
+            '"1_0"', '"1,0"', '"0x1"', '"1e5 "', '"١٢"', '"１"', '"1\\n"', '"\\u0000"', '"\\ud800"', '"1e"', '"--1"', '"+1"',
+            json.dumps("1" * 60_000), json.dumps("1" * 60_000 + "x"), json.dumps("0." + "1" * 60_000), json.dumps("1e" + "9" * 60_000),
+            json.dumps("1; DROP TABLE token_bundle"), '"1e-2147483649"',
+        ],
+        "is_active": ["null", "0", "1", '"true"', '"on"', "[]", "{}", "1e400"],
+        "sort_order": ['" "', '"0"', "1.5", "true", "2147483648", "-2147483649", "-1e999999999", "9" * 5000, "[]", "{}"],
+    }  # fmt: skip
+    unknown = [
+        "id", "version", "currency", "created_at", "__proto__", "constructor", "__class__", "__init__", "__dict__",
+        "model_config", "model_fields", "values", "self", "", " ", "NAME", "name ", "na\u0000me", "\ud800", "\u202ename",
+        "n\u0430me", "😀", "name[]", "$where", "a.b", "/name", "~1", "{0.__class__}", "%s", "{detail}", "${7*7}", "{{7*7}}",
+        "'; --", "<script>alert(1)</script>", "\r\nX: y",
+    ]  # fmt: skip
+    for name, values in wrong.items():
+        for value in values:
+            body = f'{{"{name}": {value}}}'
+            yield Case(f"{name} {value[:30]}", 400, "PATCH", "/{id}", body=body, headers=JSON)
+    for name in unknown:
+        body = json.dumps(VALID | {name: {"a": 1}})
+        yield Case(f"field {name[:30]}", 400, body=body, headers=JSON)
+
+
+def texts() -> Iterator[Case]:
+    harmless = [
+        "'; DROP TABLE token_bundle; --", "' OR '1'='1", "$$;SELECT pg_sleep(10)$$", "%s %(a)s :a ? $1", "\\", "\\'", "{}", "{0}",
+        "{{7*7}}", "${jndi:ldap://127.0.0.1/a}", "<script>alert(1)</script>", "../../etc/passwd", "=cmd|' /C calc'!A0",
+        "\u202e\u05d0\u0628", "Z\u0351\u036b\u0343\u036a", "\u200b", "\ufeff", "\ufffe", "\uffff", "👩‍👩‍👧‍👦", "\U0010ffff",
+        "a\nb", "\x01\x1b[31m", "ﷺ" * 255, "ı\u0130ß",
+    ]  # fmt: skip
+    for text in harmless:
+        body = json.dumps(VALID | {"name": text, "description": text})
+        yield Case(f"text {text[:20]}", 201, body=body, headers=JSON)
+        yield Case(f"search for {text[:20]}", 200, "GET", query={"q": text})
+    zeros = [
+        "0e999999",
+        "0e-2",
+        "0E+400",
+        "-0",
+        "-0.00",
+        '"0e999999999999"',
+        '"-0e5000"',
+        json.dumps("0" * 60_000),
+    ]
+    for price in zeros:
+        body = f'{{"name": "n", "token_amount": 1, "price": {price}}}'
+        yield Case(f"price {price[:30]}", 201, body=body, headers=JSON)
+    twice = '{"name": "a", "name": "Starter", "token_amount": 1, "token_amount": 2, "price": "x", "price": 1}'
+    yield Case("a field twice", 201, body=twice, headers=JSON)
+
+
+def ids() -> Iterator[Case]:
+    hostile = [
+        "..", ".", "*", "%", "%2e%2e%2f", "..%2f..%2fetc%2fpasswd", "%c0%ae%c0%ae", "%00", "\0", "a/b", "a%2Fb", "//", "null", "0", "-1",
+        "' OR 1=1 --", "1;SELECT pg_sleep(9)", "${id}", "{{7*7}}", "<id>", "\ud800", "\u202e", "😀", "\r\nX: y", "a?b=c", "a#b", "a b", "+",
+        "9" * 10_000, "a" * 10_000, "00000000-0000-0000-0000-00000000000g", "00000000-0000-0000-0000-0000000000000", "{id}{id}",
+        "{id}/", "{id}\n", "{id}\0", " {id}", "{id}%20", "{id}/activate", "{id};a=b", "00000000-0000-0000-0000-000000000000",
+    ]  # fmt: skip
+    for hostile_id in hostile:
+        yield Case(f"id {hostile_id[:30]}", 404, "GET", "/{id}", hostile_id)
+        yield Case(f"delete id {hostile_id[:30]}", 404, "DELETE", "/{id}", hostile_id)
+        yield Case(f"history of id {hostile_id[:30]}", 404, "GET", "/{id}/history", hostile_id)
+        yield Case(f"activate id {hostile_id[:30]}", 404, "POST", "/{id}/activate", hostile_id)
+
+
+def parameters() -> Iterator[Case]:
+    many = ",".join(["name", "-price"] * 700)
+    hostile: dict[str, list[str]] = {
+        "page": ["", "0", "-1", "1.0", "1e3", "0x1", " 1", "1\n", "１", "1,2", "NaN", "\0", "\ud800", "9" * 19, "9" * 9000, "{}", "true"],
+        "per_page": ["", "0", "-1", "1.5", "+5", "5 ", "9" * 20, "9" * 9000, "1;2", "' OR 1=1"],
+        "include_inactive": ["", "1", "yes", "true,true", "nope", "\0", "\ud800", "t" * 9000],
+        "sort": ["", ",", "name,", ",name", "id", "-id", "--name", "-", "name desc", "1", "(SELECT 1)", "name;--", "\0", "\ud800", "Name", f"{many},x"],
+        "q": ["\0", "a\0b", "\ud800", "\udfff"],
+    }  # fmt: skip
+    for name, values in hostile.items():
+        for value in values:
+            yield Case(f"{name}={value[:20]}", 400, "GET", query={name: value})
+    for name in ("page", "per_page"):
+        for value in hostile[name]:
+            yield Case(f"history {name}={value[:20]}", 400, "GET", "/{id}/history", query={name: value})
+    for query in (
+        {"page[]": "0"}, {"page[$gt]": ""}, {"PAGE": "0"}, {"__proto__": "x"}, {"": ""}, {"\0": "\0"}, {"\ud800": "\ud800"},
+        {"p" * 9000: "x"}, {str(number): "x" for number in range(2000)}, {"sort": many}, {"q": "%" * 9000}, {"q": "\\" * 9000},
+        {"q": "a%_\\'\""}, {"q": "a,b,,"}, {"page": "9223372036854775807", "per_page": "9223372036854775807"}, {"page": "0" * 4000 + "1"},
+    ):  # fmt: skip
+        yield Case(f"query {str(query)[:30]}", 200, "GET", query=query)
+
+
+def headers() -> Iterator[Case]:
+    rename = json.dumps({"name": "Renamed"})
+    no_tags = [
+        "", " ", ",", ",,,", "1", "'1'", '"1', '1"', '""1""', 'w/"1"', 'W /"1"', '"1" "1"', '*,"1"', "**", "* *", '"\0"', '"\x7f"', '"a b"',
+        '"1"\r\nX: y', "\ud800", "😀", '"' * 9001, '"1",' * 2500 + "x", " ," * 5000, '"1"' + " " * 9000 + "x", '"1"' + ",\t" * 4500 + "x",
+        'W/' * 5000, '"' + "," * 9000, '"1"' + ' , "' * 2250,
+    ]  # fmt: skip
+    other_tags = [
+        '"x"', 'W/"1"', '""', '"*"', '"ü"', '"01"', '"1 "'.replace(" ", "\\"), '"-1"', '"1.0"', '"1e0"', '"99999999999999999999"',
+        f'"{"9" * 9000}"', ",".join(f'"{number}"' for number in range(2, 2000)), '"1,"', "\"';DROP/**/TABLE/**/token_bundle;--\"",
+        '"\uff11"', '"١"',
+    ]  # fmt: skip
+    for tags, status in [*((tags, 400) for tags in no_tags), *((tags, 412) for tags in other_tags)]:
+        name = f"If-Match {tags[:20]} ({len(tags)})"
+        sent = {"if-match": tags}
+        yield Case(name, status, "PATCH", "/{id}", body=rename, headers=JSON | sent)
+        yield Case(f"delete {name}", status, "DELETE", "/{id}", headers=sent)
+        current = 304 if tags == 'W/"1"' else 200
+        yield Case(f"If-None-Match {name}", current, "GET", "/{id}", headers={"if-none-match": tags})
+    for key in [
+        "", " ", "a b", "a\tb", "a\r\nX: y", "a\n", "\0", "\x7f", "ü", "\u202e", "😀", "\ud800", "k" * 256, "k" * 9000, "１",
+    ]:  # fmt: skip
+        sent = {"idempotency-key": key}
+        yield Case(f"Idempotency-Key {key[:20]}", 400, body=json.dumps(VALID), headers=JSON | sent)
+    for key in ["';DROP/**/TABLE/**/token_bundle;--", "*", "null", "a,a", "{{7*7}}", "%00", "\\", "k" * 255]:
+        sent = {"idempotency-key": key}
+        yield Case(f"Idempotency-Key {key[:20]}", 201, body=json.dumps(VALID), headers=JSON | sent)
+    for media_type in [
+        "", " ", ";", "/", "json", "application", "application/", "application/*", "*/*", "text/plain", "application/json,application/json",
+        "application/json-patch+json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=a", "application/xml",
+        "application/json; charset=utf-16", "application/json; charset=utf-7", "application/json; charset=utf-8-sig",
+        "application/json; charset=unicode_escape", "application/json; charset=zlib", "application/json; charset=../../etc/passwd",
+        "application/json; charset=\0", "application/json; charset=\ud800", "application/json; charset=ü", "application/json; charset=" + "a" * 9000,
+        "application/json; charset*=x'y'%ff", "application/json; charset*0=latin; charset*1=1", "application/json\0", "\ud800", "😀",
+        "application/json; charset=utf-16; charset=utf-8",
+    ]:  # fmt: skip
+        body = json.dumps(VALID)
+        yield Case(f"Content-Type {media_type[:40]}", 415, body=body, headers={"content-type": media_type})
+    for media_type in ["application/json" + ";" * 9000, "application/json; " + "a=b;" * 2200, "application/json; a=" + '"' * 9000]:  # fmt: skip
+        body = json.dumps(VALID)
+        yield Case(f"Content-Type of {len(media_type)}", 201, body=body, headers={"content-type": media_type})
+    for name in [
+        "x-http-method-override",
+        "x-forwarded-for",
+        "x-amzn-trace-id",
+        "host",
+        "cookie",
+        "\ud800",
+        "accept",
+        "range",
+    ]:
+        yield Case(f"header {name}", 200, "GET", "/{id}", headers={name: "DELETE\r\n\0\ud800"})
+
+
+def callers() -> Iterator[Case]:
+    def case(name: str, status: int, authorizer: Any, method: str = "GET", **parts: Any) -> Case:
+        return Case(f"{method} by {name}", status, method, authorizer=authorizer, **parts)
+
+    nobody: dict[str, Any] = {
+        "nobody": None,
+        "an empty authorizer": {},
+        "a null token": {"jwt": None},
+        "an empty token": {"jwt": {}},
+        "null claims": {"jwt": {"claims": None}},
+        "no claims": {"jwt": {"claims": {}}},
+        "a list of claims": {"jwt": {"claims": []}},
+        "a text of claims": {"jwt": {"claims": "scope"}},
+        "a list of some claims": {"jwt": {"claims": ["scope"]}},
+        "a Lambda authorizer": {"lambda": {"scope": READ}},
+        "IAM": {"iam": {"userId": "a"}},
+        "claims in the wrong place": {"claims": {"scope": READ}},
+    }
+    for name, authorizer in nobody.items():
+        yield case(name, 401, authorizer)
+        yield case(name, 401, authorizer, "POST", body="{", headers={"content-type": "text/plain"})
+    scopes: list[Any] = [
+        None, "", " ", "[]", "[ ]", 0, 1, 1.5, True, False, [], [None], [[READ]], [1], {}, {READ: True}, "token-bundles", "token-bundles:",
+        "token-bundles:*", "*", READ.upper(), f"{READ}x", f"x{READ}", f"{READ},{WRITE}", f"{READ};", f'"{READ}"', READ[:-1], "a" * 100_000,
+        "a " * 50_000, "token-bundles:read\0", "token-bundles\u2024read", "\ud800", "tоken-bundles:read",
+    ]  # fmt: skip
+    for scope in scopes:
+        for claim in ("scope", "scp"):
+            name = f"{claim} {str(scope)[:30]!r}"
+            yield case(name, 403, {"jwt": {"claims": {"sub": "a", claim: scope}, "scopes": [READ, WRITE]}})
+    yield case("a reader", 403, {"jwt": {"claims": {"scope": READ}}}, "POST", body="{")
+    named = [None, "", "a" * 510, "\U0010ffff" * 510, "'; DROP TABLE token_bundle; --", "ü😀\u202e"]
+    unnamable: list[Any] = [
+        5,
+        True,
+        ["a"],
+        {"a": 1},
+        "\0",
+        "a\0b",
+        "\ud800",
+        "a" * 511,
+        "".join(map(str, range(3000))),
+    ]
+    for number, subject in enumerate([*named, *unnamable]):
+        status = 201 if number < len(named) else 401
+        for claim in ("sub", "client_id"):
+            authorizer = {"jwt": {"claims": {claim: subject, "scope": WRITE}}}
+            for key in ({}, {"idempotency-key": f"{claim}-{number}"}):
+                yield case(
+                    f"{claim} {str(subject)[:20]!r} {'with' if key else 'without'} a key", status, authorizer, "POST",
+                    body=json.dumps(VALID), headers=JSON | key,
+                )  # fmt: skip
+
+
+CASES = [*bodies(), *fields(), *texts(), *ids(), *parameters(), *headers(), *callers()]
+
+
+@pytest.fixture(scope="module")
+def existing(create_database: CreateDatabase, migrated_database: str) -> Iterator[dict[str, Any]]:
+    """A bundle in a database of this module's own, which the functions reach through their own engine."""
+    with use_settings(DATABASE_URL=create_database(copy_of=migrated_database), DEFAULT_CURRENCY="EUR"):
+        database_engine.engine.cache_clear()
+        yield request("POST", json_body=VALID).bundle
+        database_engine.engine().dispose()
+        database_engine.engine.cache_clear()
+
+
+def test_there_are_enough_of_them() -> None:
+    assert len(CASES) >= 150
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: ascii(case.name))
+def test_hostile(case: Case, existing: dict[str, Any]) -> None:
+    before = request("GET", query={"per_page": "100"}).json
+    started = time.monotonic()
+    answer = case.send(existing["id"])
+    assert time.monotonic() - started < SECONDS
+
+    assert answer.status == case.status, answer.text[:1000]
+    answer.text.encode()
+    if answer.status >= 400:
+        assert_problem(answer)
+    if answer.status == 201:
+        assert request("DELETE", f"/{answer.bundle['id']}").status == 200
+    assert request("GET", query={"per_page": "100"}).json == before
+
+
+def assert_problem(answer: Answer) -> None:
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json
+    assert {"type", "title", "status", "detail", "error", "request_id"} == problem.keys() - {"errors"}
+    assert (problem["type"], problem["status"]) == ("about:blank", answer.status)
+    assert problem["error"] == problem["detail"] != ""
+    assert problem["request_id"] == REQUEST_ID
+    # All but `code`, which is for programs and has words like `int_type`.
+    details = [error["detail"] for error in problem.get("errors", [])]
+    for sentence in {problem["title"], problem["detail"], *details, *answer.headers.values()}:
+        assert not INNARDS.search(sentence), sentence[:1000]
