@@ -3,12 +3,11 @@
 import math
 import os
 from functools import cached_property
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import iso4217
-
-LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 class SettingsError(Exception):
@@ -81,20 +80,44 @@ class Settings:
         return _seconds("DATABASE_LOCK_TIMEOUT", Timeouts().lock)
 
     @cached_property
+    def database_auth(self) -> str:
+        """Where the password comes from: `DATABASE_AUTH`, `url`, `iam` or `secret`."""
+        return _one_of("DATABASE_AUTH", ("url", "iam", "secret"))
+
+    @cached_property
+    def database_secret(self) -> str:
+        """The Secrets Manager secret that has the password: `DATABASE_SECRET`, its name or ARN."""
+        secret = os.environ.get("DATABASE_SECRET")
+        if not secret:
+            raise SettingsError("DATABASE_SECRET must name the secret, because DATABASE_AUTH is secret.")
+        return secret
+
+    @cached_property
+    def database_ca_file(self) -> str | None:
+        """Whom to trust to vouch for Postgres: the file `DATABASE_CA_FILE`, else the system's authorities."""
+        path = os.environ.get("DATABASE_CA_FILE") or None
+        if path and not Path(path).is_file():
+            raise SettingsError(f"DATABASE_CA_FILE must be a file, and {path!r} is none.")
+        return path
+
+    @cached_property
     def database_pooled(self) -> bool:
         """Whether a pooler is in between, which refuses startup parameters: `DATABASE_POOLED`."""
-        value = os.environ.get("DATABASE_POOLED") or "false"
-        if value.lower() not in {"true", "false"}:
-            raise SettingsError(f"DATABASE_POOLED must be true or false, not {value!r}.")
-        return value.lower() == "true"
+        return _one_of("DATABASE_POOLED", ("false", "true")) == "true"
 
     @cached_property
     def log_level(self) -> str:
         """The least level that is logged: `LOG_LEVEL`, INFO when it is not set."""
-        level = (os.environ.get("LOG_LEVEL") or "INFO").upper()
-        if level not in LOG_LEVELS:
-            raise SettingsError(f"LOG_LEVEL must be one of {', '.join(LOG_LEVELS)}, not {level!r}.")
-        return level
+        return _one_of("LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR", "CRITICAL"))
+
+
+def _one_of(name: str, choices: tuple[str, ...]) -> str:
+    """Read a choice in any case; the first is the default."""
+    value = os.environ.get(name) or choices[0]
+    for choice in choices:
+        if value.lower() == choice.lower():
+            return choice
+    raise SettingsError(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
 
 
 def _seconds(name: str, default: float) -> float:

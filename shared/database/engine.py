@@ -10,15 +10,17 @@ from functools import cache, partial
 from typing import Any
 
 import pg8000
-from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Dialect, Engine, ExceptionContext, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from shared.database.credentials import password
 from shared.errors import DatabaseUnavailableError, OutcomeUnknownError, StillReferencedError
 from shared.settings import Timeouts, settings
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 FOREIGN_KEY_VIOLATION = "23503"
+PASSWORD_REFUSED = {"28P01", "28000"}
 READ_ONLY = "25006"  # by now the server is a replica
 UNAVAILABLE = (
     "08",  # connection exception
@@ -107,6 +109,7 @@ def make_engine(database_url: str, timeouts: Timeouts, *, pooled: bool = False) 
         max_overflow=0,
         hide_parameters=True,
     )
+    event.listen(engine, "do_connect", partial(_connect_with_password, url))
     event.listen(engine, "connect", partial(_limit_answers, timeouts))
     event.listen(engine, "checkout", _refuse_dead_connection)
     event.listen(engine, "handle_error", _discard_broken_connection)
@@ -122,10 +125,23 @@ def _limits(timeouts: Timeouts) -> dict[str, str]:
 
 
 def tls(url: URL) -> ssl.SSLContext | bool:
-    """Verify certificate and host name, but use no TLS on this machine or with `sslmode=disable`."""
-    if url.host in {"127.0.0.1", "::1", "localhost"} or url.query.get("sslmode") == "disable":
+    """Verify certificate and host name, except on this machine, or as `sslmode` in the URL decides."""
+    on_this_machine = url.host in {"127.0.0.1", "::1", "localhost"}
+    if url.query.get("sslmode", "disable" if on_this_machine else "verify-full") == "disable":
         return False
-    return ssl.create_default_context()
+    return ssl.create_default_context(cafile=settings.database_ca_file)
+
+
+def _connect_with_password(
+    url: URL, dialect: Dialect, _record: object, arguments: Any, parameters: dict[str, Any]
+) -> Any:
+    """Connect with the password of this moment, and when it is refused once more with a newer one."""
+    try:
+        return dialect.connect(*arguments, **parameters | {"password": password(url)})
+    except pg8000.DatabaseError as error:
+        if settings.database_auth != "secret" or error.args[0].get("C") not in PASSWORD_REFUSED:
+            raise
+    return dialect.connect(*arguments, **parameters | {"password": password(url, again=True)})
 
 
 def _limit_answers(timeouts: Timeouts, connection: Any, *_: object) -> None:

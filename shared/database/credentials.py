@@ -1,0 +1,55 @@
+"""The password of the database, asked for anew by each physical connection."""
+
+import json
+from urllib.parse import urlencode
+
+from sqlalchemy import URL
+
+from shared.settings import settings
+
+POSTGRES_PORT = 5432
+TOKEN_SECONDS = 15 * 60
+SECRET_SECONDS = 60 * 60
+
+
+def password(url: URL, *, again: bool = False) -> str | None:
+    """Return the password for the user of the URL; `again` when the last one was refused."""
+    match settings.database_auth:
+        case "iam":
+            return _iam_token(url)
+        case "secret":
+            return _secret_password(again=again)
+        case _:
+            return url.password
+
+
+def _iam_token(url: URL) -> str:
+    """Sign a token for RDS, which takes neither a network call nor a secret."""
+    # Importing botocore costs more than a whole request: only those who need it pay for it.
+    # Its client for RDS signs in the same way, but first reads the description of all that RDS can do.
+    from botocore.model import ServiceId  # noqa: PLC0415
+    from botocore.session import Session  # noqa: PLC0415
+    from botocore.signers import RequestSigner  # noqa: PLC0415
+
+    session = Session()
+    region = session.get_config_variable("region")
+    signer = RequestSigner(
+        ServiceId("rds-db"),
+        region,
+        "rds-db",
+        "v4",
+        session.get_credentials(),
+        session.get_component("event_emitter"),
+    )
+    query = urlencode({"Action": "connect", "DBUser": url.username})
+    address = f"https://{url.host}:{url.port or POSTGRES_PORT}/?{query}"
+    request = {"method": "GET", "url": address, "body": {}, "headers": {}, "context": {}}
+    token = signer.generate_presigned_url(request, "connect", expires_in=TOKEN_SECONDS, region_name=region)
+    return str(token).removeprefix("https://")
+
+
+def _secret_password(*, again: bool) -> str:
+    from aws_lambda_powertools.utilities import parameters  # noqa: PLC0415
+
+    secret = parameters.get_secret(settings.database_secret, max_age=SECRET_SECONDS, force_fetch=again)
+    return str(json.loads(secret)["password"])
