@@ -1,0 +1,71 @@
+"""Runs Alembic for those who deploy."""
+
+import io
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command as alembic
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from shared.database.engine import make_engine
+from shared.settings import Timeouts, settings
+
+COMMANDS = ("upgrade", "downgrade", "current", "check")
+
+
+def run(command: str, revision: str | None = None) -> dict[str, Any]:
+    """Run a command, and tell the revisions before and after it and what Alembic said.
+
+    A database that is ahead of the code, because a rollback deploys older code, is left as it is.
+    Raises ValueError for what is no command, and what Alembic and the database raise.
+    """
+    if command not in COMMANDS:
+        raise ValueError(f"The command must be one of {', '.join(COMMANDS)}, not {command!r}.")
+    if command == "downgrade" and not revision:
+        raise ValueError("A downgrade needs the revision to go back to.")
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    before = _current_revision()
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if command == "upgrade" and before is not None and before not in known:
+        output = [
+            f"The database is ahead: it is at {before}, which this code does not know. Nothing is done."
+        ]
+        logging.getLogger("alembic").warning(output[0])
+    else:
+        with _lines_logged() as output:
+            if command in {"upgrade", "downgrade"}:
+                getattr(alembic, command)(config, revision or "head")
+            elif command == "check":
+                alembic.check(config)
+    return {"command": command, "before": before, "after": _current_revision(), "output": output}
+
+
+def _current_revision() -> str | None:
+    engine = make_engine(settings.database_url, Timeouts())
+    try:
+        with engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _lines_logged() -> Iterator[list[str]]:
+    lines: list[str] = []
+    handler = logging.StreamHandler(stream := io.StringIO())
+    logger = logging.getLogger("alembic")
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        yield lines
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        lines += stream.getvalue().splitlines()

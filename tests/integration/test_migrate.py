@@ -1,0 +1,177 @@
+"""The deploy-time job, called as CloudFormation and as people call it."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import migrate
+import pytest
+from sqlalchemy import text
+
+from shared.database.engine import make_engine
+from shared.settings import Timeouts
+from tests.conftest import CreateDatabase, use_settings
+
+HEAD = "0002"
+
+
+class Context:
+    """What the function looks at in Lambda's context."""
+
+    def __init__(self, seconds: float = 300) -> None:
+        self.seconds = seconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int(self.seconds * 1000)
+
+
+class CloudFormation:
+    """Takes the answers of custom resources, as the address in their event does."""
+
+    def __init__(self) -> None:
+        self.answers: list[dict[str, Any]] = []
+        answers = self.answers
+
+        class Taker(BaseHTTPRequestHandler):
+            def do_PUT(self) -> None:
+                answers.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", 0), Taker)
+        threading.Thread(target=self.server.serve_forever).start()
+
+    def event(self, kind: str = "Create", **more: Any) -> dict[str, Any]:
+        return {
+            "RequestType": kind,
+            "ResponseURL": f"http://127.0.0.1:{self.server.server_address[1]}/answer",
+            "StackId": "stack",
+            "RequestId": "request",
+            "LogicalResourceId": "Migration",
+            "ResourceProperties": {"Version": "1"},
+            **more,
+        }
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def cloudformation() -> Iterator[CloudFormation]:
+    cloudformation = CloudFormation()
+    yield cloudformation
+    cloudformation.close()
+
+
+@pytest.fixture
+def database_url(create_database: CreateDatabase) -> Iterator[str]:
+    url = create_database()
+    with use_settings(DATABASE_URL=url):
+        yield url
+
+
+def call(event: dict[str, Any], seconds: float = 300) -> dict[str, Any]:
+    return migrate.handler(event, Context(seconds))  # type: ignore[arg-type]
+
+
+def execute(database_url: str, statement: str) -> None:
+    engine = make_engine(database_url, Timeouts())
+    with engine.begin() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
+
+
+@pytest.mark.usefixtures("database_url")
+class TestDirectly:
+    def test_up_and_down(self) -> None:
+        upgraded = call({"command": "upgrade"})
+        assert (upgraded["before"], upgraded["after"]) == (None, HEAD)
+        assert any("0001" in line for line in upgraded["output"])
+        assert call({"command": "current"})["after"] == HEAD
+        assert call({"command": "check"})["after"] == HEAD
+        downgraded = call({"command": "downgrade", "revision": "0001"})
+        assert (downgraded["before"], downgraded["after"]) == (HEAD, "0001")
+
+    @pytest.mark.parametrize(
+        "event", [{"command": "drop"}, {"command": "downgrade"}, {"command": "downgrade", "revision": "9999"}]
+    )
+    def test_what_cannot_be_done_fails(self, event: dict[str, Any]) -> None:
+        with pytest.raises(Exception, match=r"command|revision|9999"):
+            call(event)
+
+    def test_drift_fails_the_check(self, database_url: str) -> None:
+        call({"command": "upgrade"})
+        execute(database_url, "ALTER TABLE token_bundle ADD COLUMN colour text")
+        with pytest.raises(Exception, match="colour"):
+            call({"command": "check"})
+
+    def test_a_database_that_is_ahead_is_left_alone(self, database_url: str) -> None:
+        call({"command": "upgrade"})
+        execute(database_url, "UPDATE alembic_version SET version_num = '9999'")
+        outcome = call({"command": "upgrade"})
+        assert (outcome["before"], outcome["after"]) == ("9999", "9999")
+        assert "ahead" in outcome["output"][0]
+
+
+class TestForCloudFormation:
+    @pytest.mark.parametrize("kind", ["Create", "Update"])
+    @pytest.mark.usefixtures("database_url")
+    def test_migrates(self, cloudformation: CloudFormation, kind: str) -> None:
+        call(cloudformation.event(kind))
+        (answer,) = cloudformation.answers
+        assert answer["Status"] == "SUCCESS"
+        assert (answer["StackId"], answer["RequestId"], answer["LogicalResourceId"]) == (
+            "stack",
+            "request",
+            "Migration",
+        )
+        assert answer["PhysicalResourceId"]
+        assert call({"command": "current"})["after"] == HEAD
+
+    @pytest.mark.usefixtures("database_url")
+    def test_a_delete_does_nothing(self, cloudformation: CloudFormation) -> None:
+        call({"command": "upgrade"})
+        call(cloudformation.event("Delete", PhysicalResourceId="database-migration"))
+        assert [answer["Status"] for answer in cloudformation.answers] == ["SUCCESS"]
+        assert call({"command": "current"})["after"] == HEAD
+
+    def test_without_a_database(self, cloudformation: CloudFormation) -> None:
+        with use_settings(DATABASE_URL="postgresql://nobody@127.0.0.1:1/none"):
+            call(cloudformation.event())
+        (answer,) = cloudformation.answers
+        assert answer["Status"] == "FAILED"
+        assert "connection" in answer["Reason"]
+
+    def test_without_settings(self, cloudformation: CloudFormation) -> None:
+        with use_settings(DATABASE_URL=None):
+            call(cloudformation.event())
+        assert "DATABASE_URL" in cloudformation.answers[0]["Reason"]
+
+    @pytest.mark.usefixtures("database_url")
+    def test_an_odd_event(self, cloudformation: CloudFormation) -> None:
+        event = cloudformation.event()
+        call({"ResponseURL": event["ResponseURL"]})
+        assert cloudformation.answers[0]["Status"] == "SUCCESS"
+
+    def test_a_failed_migration(self, cloudformation: CloudFormation, database_url: str) -> None:
+        execute(database_url, "CREATE TABLE token_bundle ()")
+        call(cloudformation.event())
+        (answer,) = cloudformation.answers
+        assert answer["Status"] == "FAILED"
+        assert "already exists" in answer["Reason"]
+
+    def test_answers_before_its_time_is_over(self, cloudformation: CloudFormation, database_url: str) -> None:
+        call({"command": "upgrade", "revision": "0001"})
+        engine = make_engine(database_url, Timeouts())
+        with engine.begin() as connection:
+            connection.execute(text("LOCK TABLE token_bundle"))
+            call(cloudformation.event(), seconds=migrate.SECONDS_TO_ANSWER + 0.2)
+        engine.dispose()
+        assert cloudformation.answers[0]["Status"] == "FAILED"
+        assert "longer" in cloudformation.answers[0]["Reason"]
