@@ -1,5 +1,6 @@
 """Reads from the SAM template what the local gateway needs: routes, authorizer, CORS, environment."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -131,14 +132,31 @@ def read_template(path: Path, parameter: Callable[[str], str | None]) -> Templat
     Raises TemplateError for what the local gateway cannot stand in for.
     """
     try:
-        document = yaml.load(path.read_text(), _Loader)  # noqa: S506 (it is a SafeLoader)
-        return _Reader(document, parameter, path.parent).read()
+        return _Reader(load_document(path.read_text()), parameter, path.parent).read()
     except TemplateError as error:
         raise TemplateError(f"{path.name}: {error}") from error
     except (yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise TemplateError(
             f"{path.name} cannot be read; `sam validate --lint` may say why: {error!r}"
         ) from error
+
+
+def load_document(text: str) -> dict[str, Any]:
+    """Load a template, with `!Ref` and the like in long form and loops of resources unrolled."""
+    document: dict[str, Any] = yaml.load(text, _Loader)  # noqa: S506 (it is a SafeLoader)
+    return document | {"Resources": _unrolled(document.get("Resources", {}))}
+
+
+def _unrolled(resources: dict[str, Any]) -> dict[str, Any]:
+    unrolled: dict[str, Any] = {}
+    for name, resource in resources.items():
+        if name.startswith("Fn::ForEach::"):
+            variable, values, body = resource
+            for value in values:
+                unrolled |= json.loads(json.dumps(body).replace(f"${{{variable}}}", value))
+        else:
+            unrolled[name] = resource
+    return unrolled
 
 
 class _Loader(yaml.SafeLoader):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.template import Authorizer, Template, TemplateError, read_template
+from dev.template import Authorizer, Template, TemplateError, load_document, read_template
 
 TEMPLATE = """
 Parameters:
@@ -147,6 +147,23 @@ def test_what_it_cannot_stand_in_for_is_a_sentence(read: Reader, old: str, new: 
 def test_a_parameter_without_a_value(read: Reader) -> None:
     with pytest.raises(TemplateError, match="Issuer"):
         read(issuer=None)
+
+
+def test_a_loop_of_resources_is_unrolled() -> None:
+    document = load_document("""
+Resources:
+  Fn::ForEach::Functions:
+    - Name
+    - [One, Two]
+    - ${Name}Role: {Type: AWS::IAM::Role, Properties: {RoleName: !Sub "${Name}"}}
+  Other: {Type: AWS::IAM::Role}
+""")
+
+    assert document["Resources"] == {
+        "OneRole": {"Type": "AWS::IAM::Role", "Properties": {"RoleName": {"Fn::Sub": "One"}}},
+        "TwoRole": {"Type": "AWS::IAM::Role", "Properties": {"RoleName": {"Fn::Sub": "Two"}}},
+        "Other": {"Type": "AWS::IAM::Role"},
+    }
 
 
 def test_functions_that_differ_in_a_variable(read: Reader) -> None:

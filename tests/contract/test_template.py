@@ -1,0 +1,316 @@
+"""What linters do not notice in the template; each check is shown to find what is broken."""
+
+import copy
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dev.local import ROOT, TEMPLATE
+from dev.template import load_document
+from shared.settings import Settings
+from tests.client import READ, WRITE
+
+Document = dict[str, Any]
+Check = Callable[[Document], Iterator[str]]
+Grants = set[tuple[str, str]]
+
+DOCUMENT = load_document(TEMPLATE.read_text())
+SETTINGS = {name.upper() for name in vars(Settings) if not name.startswith("_")}
+DROPPED = object()
+
+ACCOUNT = "${AWS::Region}:${AWS::AccountId}"
+ANY_INTERFACE = f"arn:${{AWS::Partition}}:ec2:{ACCOUNT}:*/*"
+CLOUDFORMATION_ANSWERS = "arn:${AWS::Partition}:s3:::cloudformation-custom-resource-response-*/*"
+NETWORK = {
+    ("ec2:DescribeNetworkInterfaces", "*"),
+    ("ec2:DescribeSubnets", "*"),
+    ("ec2:AssignPrivateIpAddresses", ANY_INTERFACE),
+    ("ec2:CreateNetworkInterface", ANY_INTERFACE),
+    ("ec2:DeleteNetworkInterface", ANY_INTERFACE),
+    ("ec2:UnassignPrivateIpAddresses", ANY_INTERFACE),
+}
+WITH_WILDCARDS = {*NETWORK, ("s3:PutObject", CLOUDFORMATION_ANSWERS)}
+
+
+def resources(document: Document, kind: str) -> dict[str, Document]:
+    return {
+        name: resource.get("Properties", {})
+        for name, resource in document["Resources"].items()
+        if resource["Type"] == kind
+    }
+
+
+def functions(document: Document) -> dict[str, Document]:
+    common = document["Globals"]["Function"]
+    own = resources(document, "AWS::Serverless::Function")
+    return {name: merged(common, properties) for name, properties in own.items()}
+
+
+def merged(common: Any, own: Any) -> Any:
+    if not (isinstance(common, dict) and isinstance(own, dict)):
+        return own
+    return common | {name: merged(common.get(name), value) for name, value in own.items()}
+
+
+def routes(document: Document) -> Iterator[tuple[str, Document]]:
+    for name, function in functions(document).items():
+        for event in function.get("Events", {}).values():
+            yield name, event["Properties"]
+
+
+def text(value: Any) -> str:
+    """Write a value that only a deployment knows as `!Sub` would have it."""
+    match value:
+        case {"Fn::Sub": str(inner)}:
+            return inner
+        case {"Ref": name}:
+            return f"${{{text(name)}}}"
+        case {"Fn::GetAtt": [name, attribute]}:
+            return f"${{{text(name)}.{attribute}}}"
+        case {"Fn::GetAtt": name}:
+            return f"${{{name}}}"
+    return str(value)
+
+
+def target(document: Document, value: Any) -> Document:
+    """Return the properties of the resource that the value refers to."""
+    name = text(value).strip("${}").removesuffix(".Arn")
+    properties: Document = document["Resources"].get(name, {}).get("Properties", {})
+    return properties
+
+
+def grants(value: Any) -> Grants:
+    """Collect the actions and resources that are allowed anywhere in the value."""
+    match value:
+        case {"Effect": "Allow", "Resource": resource}:
+            return {(action, text(item)) for action in listed(value["Action"]) for item in listed(resource)}
+        case dict():
+            return grants(list(value.values()))
+        case list():
+            return {grant for item in value for grant in grants(item)}
+    return set()
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def needed(name: str) -> Grants:
+    """Return all that a function needs: to be in the VPC, its database role, its log."""
+    prefix = "Migration" if name == "Migrate" else ""
+    user = f"${{{prefix}DatabaseResourceId}}/${{{prefix}DatabaseUser}}"
+    return {
+        *NETWORK,
+        ("rds-db:connect", f"arn:${{AWS::Partition}}:rds-db:{ACCOUNT}:dbuser:{user}"),
+        ("secretsmanager:GetSecretValue", f"${{{prefix}DatabaseSecretArn}}"),
+        ("logs:CreateLogStream", f"${{{name}Logs.Arn}}"),
+        ("logs:PutLogEvents", f"${{{name}Logs.Arn}}"),
+    }
+
+
+def each_route_wants_a_token_with_its_scope(document: Document) -> Iterator[str]:
+    for api in resources(document, "AWS::Serverless::HttpApi").values():
+        auth = api.get("Auth", {})
+        if "JwtConfiguration" not in auth.get("Authorizers", {}).get(auth.get("DefaultAuthorizer"), {}):
+            yield "The API checks no token by default."
+    for name, route in routes(document):
+        auth = route.get("Auth", {})
+        if "Authorizer" in auth:
+            yield f"{name} has another authorizer than the default."
+        if auth.get("AuthorizationScopes") != [READ if route["Method"] == "GET" else WRITE]:
+            yield f"{route['Method']} {route['Path']} does not want its scope."
+
+
+def nothing_is_allowed_on_everything(document: Document) -> Iterator[str]:
+    for action, resource in grants(document["Resources"]):
+        if "*" in action + resource and (action, resource) not in WITH_WILDCARDS:
+            yield f"{action} is allowed on {resource}."
+
+
+def each_function_is_in_the_vpc(document: Document) -> Iterator[str]:
+    for name, function in functions(document).items():
+        vpc = function.get("VpcConfig", {})
+        if not (vpc.get("SubnetIds") and vpc.get("SecurityGroupIds")):
+            yield f"{name} is not in the VPC."
+
+
+def each_function_has_its_own_concurrency(document: Document) -> Iterator[str]:
+    for name, function in functions(document).items():
+        if "ReservedConcurrentExecutions" not in function:
+            yield f"{name} can use up the account's concurrency."
+
+
+def each_handler_is_a_function_in_a_file(document: Document) -> Iterator[str]:
+    for name, function in functions(document).items():
+        module, _, attribute = function["Handler"].partition(".")
+        path = ROOT / "functions" / f"{module}.py"
+        # The Makefile puts together the code of Migrate.
+        code = ROOT / function["CodeUri"] / path.name if name != "Migrate" else path
+        if not (code.is_file() and defines(code, attribute)):
+            yield f"{name} has no {function['Handler']}."
+
+
+def defines(path: Path, name: str) -> bool:
+    return any(line.startswith((f"{name} =", f"def {name}(")) for line in path.read_text().splitlines())
+
+
+def each_function_has_the_variables_of_the_settings(document: Document) -> Iterator[str]:
+    for name, function in functions(document).items():
+        for variable in function["Environment"]["Variables"].keys() ^ SETTINGS:
+            yield f"{name} and the settings differ in {variable}."
+
+
+def each_endpoint_waits_for_the_migration(document: Document) -> Iterator[str]:
+    for name in dict(routes(document)):
+        if document["Resources"][name].get("DependsOn") != "Migration":
+            yield f"{name} does not wait for the migration."
+    migration = [text(value) for value in document["Resources"]["Migration"]["Properties"].values()]
+    for value in ("${Migrate.Alias}", "${Migrate.Version}"):
+        if value not in migration:
+            yield f"The migration does not depend on {value}."
+
+
+def each_change_is_published(document: Document) -> Iterator[str]:
+    for name, function in functions(document).items():
+        if not (function.get("AutoPublishAlias") and function.get("AutoPublishAliasAllProperties") is True):
+            yield f"{name} has no alias that follows its changes."
+    for name, layer in resources(document, "AWS::Serverless::LayerVersion").items():
+        if layer.get("PublishLambdaVersion") is not True:
+            yield f"A change of {name} alone publishes no function."
+
+
+def each_log_is_kept_for_a_while(document: Document) -> Iterator[str]:
+    for name, function in functions(document).items():
+        logging = function.get("LoggingConfig", {})
+        if logging.get("LogFormat") != "JSON" or text(logging.get("LogGroup")) != f"${{{name}Logs}}":
+            yield f"{name} has no log of its own in JSON."
+        if "RetentionInDays" not in target(document, logging.get("LogGroup")):
+            yield f"The log of {name} is not kept for a set time."
+    for api in resources(document, "AWS::Serverless::HttpApi").values():
+        group = api.get("AccessLogSettings", {}).get("DestinationArn")
+        if "RetentionInDays" not in target(document, group):
+            yield "The access log is not kept for a set time."
+
+
+def each_role_can_just_what_its_function_needs(document: Document) -> Iterator[str]:
+    for name, function in functions(document).items():
+        if "Policies" in function or text(function.get("Role")) != f"${{{name}Role.Arn}}":
+            yield f"{name} has no role of its own."
+            continue
+        role = target(document, function["Role"])
+        managed = {text(policy): target(document, policy) for policy in role.get("ManagedPolicyArns", ())}
+        if not all(managed.values()):
+            yield f"{name} has a policy from elsewhere."
+        can = grants([role, *managed.values()])
+        for action, resource in can ^ needed(name):
+            yield f"{name} may {action} {resource} and need not, or the reverse."
+
+
+CHECKS: list[Check] = [
+    each_route_wants_a_token_with_its_scope,
+    nothing_is_allowed_on_everything,
+    each_function_is_in_the_vpc,
+    each_function_has_its_own_concurrency,
+    each_handler_is_a_function_in_a_file,
+    each_function_has_the_variables_of_the_settings,
+    each_endpoint_waits_for_the_migration,
+    each_change_is_published,
+    each_log_is_kept_for_a_while,
+    each_role_can_just_what_its_function_needs,
+]
+GET = "Resources/GetTokenBundle/Properties"
+GET_AUTH = f"{GET}/Events/Get/Properties/Auth"
+API = "Resources/AdminApi/Properties"
+GLOBALS = "Globals/Function"
+POLICY = "Resources/DatabasePolicy/Properties/PolicyDocument/Statement"
+ROLE = "Resources/GetTokenBundleRole/Properties"
+ALL = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
+LOGGING_ROLE = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
+
+
+BROKEN: list[tuple[Check, str, Any, str]] = [
+    (
+        each_route_wants_a_token_with_its_scope,
+        f"{API}/Auth/DefaultAuthorizer",
+        DROPPED,
+        "checks no token",
+    ),
+    (each_route_wants_a_token_with_its_scope, f"{API}/Auth/Authorizers/Jwt", {}, "checks no token"),
+    (each_route_wants_a_token_with_its_scope, f"{GET_AUTH}/Authorizer", "NONE", "another authorizer"),
+    (each_route_wants_a_token_with_its_scope, GET_AUTH, DROPPED, "not want its scope"),
+    (each_route_wants_a_token_with_its_scope, f"{GET_AUTH}/AuthorizationScopes", [WRITE], "its scope"),
+    (nothing_is_allowed_on_everything, f"{POLICY}/0", ALL, "s3:GetObject is allowed on *"),
+    (nothing_is_allowed_on_everything, f"{POLICY}/0", {**ALL, "Resource": ["a", "*"]}, "is allowed on *"),
+    (nothing_is_allowed_on_everything, f"{POLICY}/0", {**ALL, "Action": "*", "Resource": "a"}, "on a"),
+    (each_function_is_in_the_vpc, f"{GLOBALS}/VpcConfig", DROPPED, "Migrate is not"),
+    (each_function_is_in_the_vpc, f"{GET}/VpcConfig", {"SubnetIds": []}, "GetTokenBundle is not"),
+    (each_function_has_its_own_concurrency, f"{GLOBALS}/ReservedConcurrentExecutions", DROPPED, "Get"),
+    (each_handler_is_a_function_in_a_file, f"{GET}/Handler", "missing.handler", "no missing.handler"),
+    (each_handler_is_a_function_in_a_file, f"{GET}/Handler", "get_token_bundle.run", "bundle.run"),
+    (each_handler_is_a_function_in_a_file, f"{GET}/CodeUri", "shared/", "no get_token_bundle"),
+    (each_function_has_the_variables_of_the_settings, f"{GLOBALS}/Environment/Variables/X", "1", "in X"),
+    (
+        each_function_has_the_variables_of_the_settings,
+        f"{GLOBALS}/Environment/Variables/LOG_LEVEL",
+        DROPPED,
+        "LOG_LEVEL",
+    ),
+    (each_endpoint_waits_for_the_migration, "Resources/GetTokenBundle/DependsOn", DROPPED, "GetTokenB"),
+    (
+        each_endpoint_waits_for_the_migration,
+        "Resources/Migration/Properties/CodeVersion",
+        DROPPED,
+        "Version",
+    ),
+    (each_change_is_published, f"{GLOBALS}/AutoPublishAliasAllProperties", DROPPED, "no alias"),
+    (each_change_is_published, "Resources/SharedLayer/Properties/PublishLambdaVersion", False, "Layer"),
+    (each_log_is_kept_for_a_while, f"{GET}/LoggingConfig/LogGroup", DROPPED, "log of its own"),
+    (each_log_is_kept_for_a_while, f"{GLOBALS}/LoggingConfig/LogFormat", "Text", "in JSON"),
+    (each_log_is_kept_for_a_while, "Resources/GetTokenBundleLogs", {"Type": "Other"}, "not kept"),
+    (each_log_is_kept_for_a_while, f"{API}/AccessLogSettings", DROPPED, "access log"),
+    (each_role_can_just_what_its_function_needs, f"{GET}/Role", DROPPED, "no role of its own"),
+    (each_role_can_just_what_its_function_needs, f"{GET}/Policies", [LOGGING_ROLE], "role of its own"),
+    (
+        each_role_can_just_what_its_function_needs,
+        f"{ROLE}/ManagedPolicyArns/0",
+        LOGGING_ROLE,
+        "elsewhere",
+    ),
+    (
+        each_role_can_just_what_its_function_needs,
+        f"{ROLE}/Policies/0/PolicyDocument/More",
+        ALL,
+        "may s3:",
+    ),
+    (each_role_can_just_what_its_function_needs, f"{ROLE}/Policies", DROPPED, "may logs:PutLogEvents"),
+]
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_the_template(check: Check) -> None:
+    assert list(check(DOCUMENT)) == []
+
+
+@pytest.mark.parametrize(("check", "place", "value", "problem"), BROKEN)
+def test_each_check_finds_what_is_broken(check: Check, place: str, value: Any, problem: str) -> None:
+    assert any(problem in found for found in check(broken(place, value)))
+
+
+def test_each_check_is_shown_to_find_something() -> None:
+    assert {check for check, *_ in BROKEN} == set(CHECKS)
+
+
+def broken(place: str, value: Any) -> Document:
+    """Return a copy of the template with another value in a place, or without it."""
+    document = copy.deepcopy(DOCUMENT)
+    *path, last = [int(part) if part.isdecimal() else part for part in place.split("/")]
+    parent: Any = document
+    for part in path:
+        parent = parent[part]
+    if value is DROPPED:
+        del parent[last]
+    else:
+        parent[last] = value
+    return document
