@@ -3,16 +3,27 @@ PYTHON ?= python3
 VENV ?= .venv
 SAM_VENV := .venv-sam
 SAM_CLI := aws-sam-cli==1.170.0
+LAMBDA_VENV := .venv-lambda
+LAMBDA_RUNTIME := awslambdaric==4.2.2
 LAMBDA_PYTHON := 3.13
-LAMBDA_PLATFORM := x86_64-manylinux2014
+# Of the functions, as in the parameters of the deployment.
+ARCHITECTURE ?= $(or $(shell sed -n 's/^Architecture: *//p' parameters.yaml 2>/dev/null),arm64)
+LAMBDA_PLATFORM = $(if $(filter arm64,$(ARCHITECTURE)),aarch64,$(ARCHITECTURE))-manylinux2014
+
+# Looked for only when a target needs it.
+DEPLOYED_PYTHON = $(shell for python in python$(LAMBDA_PYTHON) \
+	"$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$(LAMBDA_PYTHON).*/bin/python; do \
+	"$$python" -c 'import sys; print(sys.executable)' 2>/dev/null && break; done)
+NO_DEPLOYED_PYTHON := there is no Python $(LAMBDA_PYTHON) here to compile with, so cold starts will be slower
 
 UV := $(VENV)/bin/uv
 SAM := $(SAM_VENV)/bin/sam
 
+export ARCHITECTURE
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: dev test lint format validate build clean build-SharedLayer
+.PHONY: dev test lint format validate build deploy smoke clean build-SharedLayer build-Migrate
 
 dev: $(VENV)/.synced
 	$(VENV)/bin/python -m dev serve
@@ -33,19 +44,51 @@ validate: $(SAM_VENV)/.installed
 	$(SAM) validate --lint
 
 build: $(VENV)/.synced $(SAM_VENV)/.installed
-	$(SAM) build
+	$(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE)
+
+# Of the parameters in parameters.yaml, which docs/runbook.md describes.
+deploy: build
+	$(SAM) deploy --parameter-overrides file://parameters.yaml
+
+# What was built, run by the emulator of Lambda's runtime that comes with the SAM CLI.
+smoke: ARCHITECTURE := $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
+smoke: build $(LAMBDA_VENV)/.installed
+	LAMBDA_PYTHON="$(CURDIR)/$(LAMBDA_VENV)/bin/python" \
+	LAMBDA_EMULATOR="$$(echo $(CURDIR)/$(SAM_VENV)/lib/python*/site-packages/samcli/local/rapid/aws-lambda-rie-$(ARCHITECTURE))" \
+		$(VENV)/bin/python -m pytest tests/smoke
 
 clean:
 	rm -rf .venv* .dev .aws-sam .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
-# Called by `sam build`, which says where the layer goes.
+# Called by `sam build`, which says where the artifact goes; /opt and /var/task are where Lambda puts it.
 build-SharedLayer:
-	$(UV) export --quiet --frozen --no-default-groups --no-hashes --output-file "$(ARTIFACTS_DIR)/requirements.txt"
-	$(UV) pip install --quiet --target "$(ARTIFACTS_DIR)/python" --requirement "$(ARTIFACTS_DIR)/requirements.txt" \
-		--no-deps --only-binary :all: --python-version $(LAMBDA_PYTHON) --python-platform $(LAMBDA_PLATFORM)
+	$(call install,$(ARTIFACTS_DIR)/python,--no-default-groups)
 	cp -R shared "$(ARTIFACTS_DIR)/python/"
+	# Lambda publishes a version when the code changes: changed parameters must change it, or nobody gets them.
+	cat parameters.yaml 2>/dev/null | $(VENV)/bin/python -c \
+		'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())' >"$(ARTIFACTS_DIR)/parameters.sha256"
+	$(call finish,/opt)
+
+build-Migrate:
+	$(call install,$(ARTIFACTS_DIR),--only-group migrations --no-emit-package sqlalchemy --no-emit-package typing-extensions)
+	cp -R functions/migrate.py migrations "$(ARTIFACTS_DIR)/"
+	$(call finish,/var/task)
+
+# install FOLDER,GROUPS: what is locked, for Lambda's Python and platform whatever this machine is.
+define install
+	$(UV) export --quiet --frozen --no-hashes $(2) --output-file "$(ARTIFACTS_DIR)/requirements.txt"
+	$(UV) pip install --quiet --target "$(1)" --requirement "$(ARTIFACTS_DIR)/requirements.txt" \
+		--no-deps --only-binary :all: --python-version $(LAMBDA_PYTHON) --python-platform $(LAMBDA_PLATFORM)
+	rm -rf "$(ARTIFACTS_DIR)/requirements.txt" "$(1)/bin" "$(1)/.lock"
+	find "$(1)" -path "*.dist-info/*" ! -name METADATA -delete
+endef
+
+# finish PLACE: the deployed files cannot be written, so without byte code each cold start would compile them again.
+define finish
 	find "$(ARTIFACTS_DIR)" -name __pycache__ -prune -exec rm -rf {} +
-	rm -rf "$(ARTIFACTS_DIR)/requirements.txt" "$(ARTIFACTS_DIR)/python/bin" "$(ARTIFACTS_DIR)/python/.lock"
+	$(if $(DEPLOYED_PYTHON),"$(DEPLOYED_PYTHON)" -m compileall -q -j 0 --invalidation-mode unchecked-hash \
+		-s "$(ARTIFACTS_DIR)" -p $(1) "$(ARTIFACTS_DIR)",@echo "WARNING: $(NO_DEPLOYED_PYTHON)" >&2)
+endef
 
 $(VENV)/.synced: pyproject.toml uv.lock
 	$(PYTHON) -m venv $(VENV)
@@ -56,4 +99,10 @@ $(VENV)/.synced: pyproject.toml uv.lock
 $(SAM_VENV)/.installed: $(VENV)/.synced
 	$(UV) venv --quiet --clear --python $(VENV)/bin/python $(SAM_VENV)
 	$(UV) pip install --quiet --python $(SAM_VENV)/bin/python $(SAM_CLI)
+	touch $@
+
+$(LAMBDA_VENV)/.installed: $(VENV)/.synced
+	$(if $(DEPLOYED_PYTHON),,$(error $(NO_DEPLOYED_PYTHON)))
+	$(UV) venv --quiet --clear --python "$(DEPLOYED_PYTHON)" $(LAMBDA_VENV)
+	$(UV) pip install --quiet --python $(LAMBDA_VENV)/bin/python $(LAMBDA_RUNTIME)
 	touch $@
