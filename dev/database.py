@@ -29,12 +29,17 @@ def own_database() -> Iterator[None]:
 def any_database() -> Iterator[None]:
     """Do the same, but use the embedded server if another process runs it."""
     server = None if os.environ.get("DATABASE_URL") else running_postgres(database_folder())
-    if server is None:
-        with own_database():
-            yield
-    else:
-        with _environment(_with_database(server)):
-            yield
+    with own_database() if server is None else _environment(_with_database(server)):
+        yield
+
+
+@contextmanager
+def running_database() -> Iterator[None]:
+    """Do the same, but start nothing: what is started here would end before it is used."""
+    if not os.environ.get("DATABASE_URL") and running_postgres(database_folder()) is None:
+        raise UserError("The database is not running: start it with `make dev` in another terminal.")
+    with any_database():
+        yield
 
 
 def place() -> str:
