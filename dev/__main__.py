@@ -68,9 +68,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     psql.set_defaults(run=_psql)
 
-    sam_env = commands.add_parser("sam-env", help="print an environment file for `sam local`")
-    sam_env.set_defaults(run=_sam_env)
-
     reset = commands.add_parser("reset", help="delete the data of the embedded database")
     reset.set_defaults(run=_reset)
     return parser
@@ -127,17 +124,6 @@ def _psql(arguments: argparse.Namespace) -> int:
         signal.signal(signal.SIGINT, lambda *_: None)
         command = [psql, os.environ["DATABASE_URL"], *arguments.others]
         return subprocess.run(command, check=False).returncode
-
-
-def _sam_env(_arguments: argparse.Namespace) -> None:
-    import json
-
-    from dev import database
-
-    with database.running_database():
-        print(
-            json.dumps({"Parameters": {"DATABASE_URL": os.environ["DATABASE_URL"], "DATABASE_AUTH": "url"}})
-        )
 
 
 def _reset(_arguments: argparse.Namespace) -> None:

@@ -33,15 +33,6 @@ def any_database() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def running_database() -> Iterator[None]:
-    """Do the same, but start nothing: what is started here would end before it is used."""
-    if not os.environ.get("DATABASE_URL") and running_postgres(database_folder()) is None:
-        raise UserError("The database is not running: start it with `make dev` in another terminal.")
-    with any_database():
-        yield
-
-
 def place() -> str:
     """Where the data are, without any password."""
     url = urlsplit(os.environ["DATABASE_URL"])
