@@ -28,6 +28,8 @@ def main(listener: int) -> None:
     template = local_template()
     for name, value in template.environment.items():
         os.environ.setdefault(name, value)
+    # They are for CloudWatch, and would be lines of JSON between those for a person.
+    os.environ.setdefault("POWERTOOLS_METRICS_DISABLED", "true")
     config = uvicorn.Config(
         create_app(template, signing_key().public_key(), on_timeout=lambda: _leave(server)),
         log_config=_logging(),

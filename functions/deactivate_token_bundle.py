@@ -6,7 +6,7 @@ from shared.http import Api, IfMatch, Response, answer
 from shared.token_bundles import service
 from shared.token_bundles.schemas import BundleAnswer
 
-handler = Api(scope="token-bundles:write")
+handler = Api(scope="token-bundles:write", counts="BundlesUpdated")
 
 
 @handler.post("/api/v1/admin/token-bundles/<bundle_id>/deactivate")

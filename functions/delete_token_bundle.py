@@ -6,7 +6,7 @@ from shared.http import Api, IfMatch, Response, answer
 from shared.token_bundles import service
 from shared.token_bundles.schemas import Message
 
-handler = Api(scope="token-bundles:write")
+handler = Api(scope="token-bundles:write", counts="BundlesDeleted")
 
 
 @handler.delete("/api/v1/admin/token-bundles/<bundle_id>")

@@ -7,6 +7,7 @@ from aws_lambda_powertools.event_handler import Response, content_types
 from pydantic import BaseModel
 
 from shared.http.conditional import entity_tag, is_current
+from shared.http.idempotency import REPLAYED
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -14,15 +15,23 @@ Answer = TypeVar("Answer", bound=BaseModel)
 def answer(
     body: Answer,
     *,
-    status: HTTPStatus = HTTPStatus.OK,
     version: int | None = None,
     if_none_match: str | None = None,
-    headers: dict[str, str] | None = None,
+    location: str | None = None,
+    replayed: bool = False,
 ) -> Response[Answer]:
-    """Answer with a JSON body and the entity tag of its version, or 304 when the caller has that version."""
-    headers = dict(headers or {})
+    """Answer with a JSON body and the entity tag of its version, or 304 when the caller has that version.
+
+    `location` is where to find what was created, now or, when it is `replayed`, by an earlier request.
+    """
+    headers = {}
     if version is not None:
         headers["ETag"] = entity_tag(version)
         if is_current(version, if_none_match):
             return Response(HTTPStatus.NOT_MODIFIED, headers=headers)
+    if location is not None:
+        headers["Location"] = location
+    if replayed:
+        headers[REPLAYED] = "true"
+    status = HTTPStatus.OK if location is None else HTTPStatus.CREATED
     return Response(status, content_types.APPLICATION_JSON, body, headers)

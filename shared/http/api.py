@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
-from aws_lambda_powertools import Logger
+from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError as RouteNotFoundError
 from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
@@ -12,6 +13,7 @@ from aws_lambda_powertools.event_handler.middlewares.openapi_validation import (
     OpenAPIRequestValidationMiddleware,
 )
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
+from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic_core import to_json
@@ -19,13 +21,18 @@ from pydantic_core import to_json
 from shared.callers import Caller
 from shared.errors import ApiError, NotFoundError
 from shared.http.body import read_json_object
+from shared.http.idempotency import REPLAYED
 from shared.http.problems import ForbiddenError, UnauthorizedError, problem, validation_problem
 from shared.settings import settings
 
 # Whom the database can tell apart: an entry in the index of the idempotency keys has at most 2,704 bytes.
 STORABLE = re.compile("[^\0\ud800-\udfff]{0,510}")
 
+# What the alarms and the dashboard look at, besides what each function counts when it succeeds.
+COUNTED_FAILURES = {409: "Conflicts", 412: "Conflicts", 422: "Conflicts", 503: "DatabaseErrors"}
+
 logger = Logger(service="token-bundles", level=settings.log_level)
+metrics = Metrics(namespace="TokenBundles", service="token-bundles")
 
 
 class Api(APIGatewayHttpResolver):
@@ -33,10 +40,11 @@ class Api(APIGatewayHttpResolver):
 
     current_event: APIGatewayProxyEventV2
 
-    def __init__(self, scope: str) -> None:
-        """Answer 401 or 403 before anything else, then 400 for what does not fit the route's parameters."""
+    def __init__(self, scope: str, counts: str | None = None) -> None:
+        """Answer 401 or 403 before anything else; `counts` is the metric of what was done."""
         super().__init__(serializer=lambda body: to_json(body).decode())
         self.scope = scope
+        self.counts = counts
         self.use([self._admit, RequestValidation()])
         self.exception_handler(ApiError)(self._answer_error)
         self.exception_handler(RouteNotFoundError)(lambda _: self._answer_error(NotFoundError()))
@@ -50,6 +58,7 @@ class Api(APIGatewayHttpResolver):
         # Without it the values stay joined by commas, as API Gateway sends them.
         answer = super().resolve({**event, "rawQueryString": ""}, context)
         logger.info("answered", route=event.get("routeKey"), status=answer["statusCode"])
+        self._count(answer)
         return answer
 
     @property
@@ -67,6 +76,13 @@ class Api(APIGatewayHttpResolver):
         if "\n" in self.current_event.path:
             raise NotFoundError
         return next_middleware(app)
+
+    def _count(self, answer: Mapping[str, Any]) -> None:
+        done = answer["statusCode"] < HTTPStatus.MULTIPLE_CHOICES and REPLAYED not in answer["headers"]
+        metric = self.counts if done else COUNTED_FAILURES.get(answer["statusCode"])
+        if metric:
+            metrics.add_metric(metric, MetricUnit.Count, 1)
+            metrics.flush_metrics()
 
     def _answer_error(self, error: ApiError) -> Response[str]:
         if error.status >= ApiError.status:

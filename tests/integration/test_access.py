@@ -10,8 +10,9 @@ from uuid import uuid4
 import pytest
 
 from dev.template import Route
+from shared.errors import DatabaseUnavailableError
 from shared.http.api import logger
-from tests.client import BUNDLES, READ, REQUEST_ID, TEMPLATE, WRITE, event, invoke
+from tests.client import BUNDLES, READ, REQUEST_ID, TEMPLATE, WRITE, event, invoke, request
 
 ROUTES = TEMPLATE.routes
 every_route = pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.key)
@@ -103,3 +104,34 @@ class TestOurBugs:
         logged = log.getvalue()
         assert "SELECT secret FROM somewhere" in logged
         assert REQUEST_ID in logged
+
+
+class TestMetrics:
+    def counted(self, capsys: pytest.CaptureFixture[str]) -> list[str]:
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+        assert all(line["service"] == "token-bundles" for line in lines)
+        assert all(line["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "TokenBundles" for line in lines)
+        return [line["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Name"] for line in lines]
+
+    @pytest.mark.usefixtures("connection")
+    def test_what_is_done_is_counted_once(self, capsys: pytest.CaptureFixture[str]) -> None:
+        body = {"name": "n", "token_amount": 1, "price": 1}
+        created = request("POST", json_body=body, headers={"Idempotency-Key": "k"})
+        request("POST", json_body=body, headers={"Idempotency-Key": "k"})
+        path = f"/{created.bundle['id']}"
+        request("GET", path)
+        request("PATCH", path, json_body={"price": 2})
+        request("PATCH", path, json_body={"price": "x"})
+        request("PATCH", path, json_body={"price": 3}, headers={"If-Match": '"1"'})
+        request("DELETE", path)
+        assert self.counted(capsys) == ["BundlesCreated", "BundlesUpdated", "Conflicts", "BundlesDeleted"]
+
+    def test_a_database_that_is_away(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def away(*_: object) -> None:
+            raise DatabaseUnavailableError
+
+        monkeypatch.setattr("shared.token_bundles.service.list_bundles", away)
+        assert request("GET").status == 503
+        assert self.counted(capsys) == ["DatabaseErrors"]
