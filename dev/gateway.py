@@ -20,7 +20,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dev import tokens
@@ -38,14 +38,17 @@ def create_app(
 ) -> Starlette:
     """Make the application; `on_timeout` is called when a function did not end in time, and so never may."""
     keys = tokens.jwks(key)
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/.well-known/openid-configuration", _openid_configuration),
             Route("/.well-known/jwks.json", lambda _: JSONResponse(keys)),
-            Mount("/", HttpApi(template, key, Functions(on_timeout))),
         ],
         middleware=[Middleware(HttpApiCors, template.cors)] if template.cors else [],
     )
+    # For every other path; a mount at "/" leaves out those with a line feed.
+    app.router.default = HttpApi(template, key, Functions(on_timeout))
+    app.router.redirect_slashes = False
+    return app
 
 
 def _openid_configuration(request: Request) -> Response:

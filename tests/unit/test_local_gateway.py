@@ -85,6 +85,15 @@ def test_an_answer(app: Starlette) -> None:
     assert (answer.status_code, answer.text, answer.headers["x-function"]) == (200, "/echo", "echo")
 
 
+@pytest.mark.parametrize(
+    "path", ["/nowhere", "/echo/", "//", "/%0A", "/echo%0A", "/echo%0Aecho", "/.well-known/nothing"]
+)
+def test_a_path_without_a_route(app: Starlette, path: str) -> None:
+    (answer,) = get(app, path)
+
+    assert (answer.status_code, answer.json()) == (404, {"message": "Not Found"})
+
+
 def test_the_context_is_that_of_lambda(app: Starlette) -> None:
     context: dict[str, Any] = get(app, "/context")[0].json()
 
