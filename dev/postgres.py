@@ -106,7 +106,7 @@ def _create(folder: Path, log: IO[bytes], *, durable: bool) -> None:
 @contextmanager
 def _server(folder: Path, log: IO[bytes], *, durable: bool) -> Iterator[str | None]:
     options = _SERVER if durable else (*_SERVER, *_NOT_DURABLE)
-    with _process("postgres", folder, log, *options, f"--port={_free_port()}") as server:
+    with _process("postgres", folder, log, *options, f"--port={free_port()}") as server:
         if not _within(_START_SECONDS, lambda: server.poll() is not None or _ready_url(folder) is not None):
             raise _start_error(f"Postgres was not ready after {_START_SECONDS:.0f} seconds", folder)
         yield _ready_url(folder) if server.poll() is None else None
@@ -182,11 +182,12 @@ def _beside(folder: Path, suffix: str) -> Path:
     return folder.with_name(f"{folder.name}.{suffix}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Find a port of 127.0.0.1 that nobody listens on, and never Postgres' own."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
-    return port if port != _STANDARD_PORT else _free_port()
+    return port if port != _STANDARD_PORT else free_port()
 
 
 def _locked(file: IO[bytes] | IO[str], kind: int = fcntl.LOCK_EX) -> bool:

@@ -54,7 +54,7 @@ class Server:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     port = _free_port()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dev.postgres, "_free_port", lambda: port)
+        patch.setattr(dev.postgres, "free_port", lambda: port)
         server = Server(tmp_path_factory.mktemp("bad-days") / "data")
         yield server
         server.running.__exit__(None, None, None)

@@ -132,7 +132,7 @@ class TestPostgres:
         with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as free:
             ports = [taken.getsockname()[1], free.getsockname()[1]]
             free.close()
-            monkeypatch.setattr("dev.postgres._free_port", iter(ports).__next__)
+            monkeypatch.setattr("dev.postgres.free_port", iter(ports).__next__)
             with postgres(folder, durable=False) as url:
                 assert urlsplit(url).port == ports[1]
 

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+from dev.postgres import free_port
 from tests.client import Answer, request
 from tests.integration.conftest import assert_unavailable, functions_with
 
@@ -49,7 +50,7 @@ def pooled_url(database: Engine, tmp_path_factory: pytest.TempPathFactory) -> It
     url = database.url.set(drivername="postgresql")
     folder = tmp_path_factory.mktemp("pgbouncer")
     configuration, log = folder / "pgbouncer.ini", folder / "pgbouncer.log"
-    port = _free_port()
+    port = free_port()
     configuration.write_text(
         CONFIGURATION.format(
             host=url.host, port=url.port, user=url.username, listen_port=port, pool_size=POOL_SIZE
@@ -71,13 +72,6 @@ def pooled_url(database: Engine, tmp_path_factory: pytest.TempPathFactory) -> It
             with suppress(subprocess.TimeoutExpired):
                 process.wait(START_SECONDS)
             process.kill()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _wait_until_listening(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy import make_url
 
 from dev.local import ROOT
-from dev.postgres import postgres
+from dev.postgres import free_port, postgres
 from tests.client import BUNDLES, READ, TEMPLATE, WRITE, event
 
 BUILD = ROOT / ".aws-sam/build"
@@ -56,7 +56,7 @@ class Function:
 
 @contextmanager
 def running(name: str, handler: str, database_url: str, folder: Path) -> Iterator[Function]:
-    ports = [_free_port(), _free_port()]
+    ports = [free_port(), free_port()]
     log = folder / f"{name}.log"
     command = [
         EMULATOR,
@@ -90,13 +90,6 @@ def running(name: str, handler: str, database_url: str, folder: Path) -> Iterato
         finally:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
