@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import importlib
 import logging
 import os
 import time
@@ -100,7 +99,7 @@ class Functions:
         """Return the function's answer; raises what the function raises, and FunctionTimeoutError."""
         run = asyncio.get_running_loop().run_in_executor
         async with self.turn:
-            handler = await run(self.thread, _load, function)
+            handler = await run(self.thread, function.load)
             context = LambdaContext(function.name, function.memory, time.monotonic() + function.timeout)
             answer = run(self.thread, handler, event, context)
             await asyncio.wait({answer}, timeout=function.timeout)
@@ -110,12 +109,6 @@ class Functions:
                 self.on_timeout()
                 raise FunctionTimeoutError
             return answer.result()
-
-
-def _load(function: Function) -> Callable[[Mapping[str, Any], LambdaContext], Any]:
-    handler: Callable[[Mapping[str, Any], LambdaContext], Any]
-    handler = getattr(importlib.import_module(function.module), function.attribute)
-    return handler
 
 
 class HttpApi:

@@ -1,6 +1,5 @@
 """The OpenAPI document of the API: what the handlers say of themselves, and what they have in common."""
 
-import importlib
 import json
 import sys
 from http import HTTPStatus
@@ -109,8 +108,7 @@ def _own_document(template: Template, route: Route) -> dict[str, Any]:
     folder = str(template.code_folder)
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    handler = getattr(importlib.import_module(route.function.module), route.function.attribute)
-    text = handler.get_openapi_json_schema(title="", version="")
+    text = route.function.load().get_openapi_json_schema(title="", version="")
     own: dict[str, Any] = json.loads(text, parse_float=_bound)
     return own
 

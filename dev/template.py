@@ -1,5 +1,6 @@
 """Reads from the SAM template what the local gateway needs: routes, authorizer, CORS, environment."""
 
+import importlib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -45,6 +46,10 @@ class Function:
     def attribute(self) -> str:
         """The handler's name in its module."""
         return self.handler.rpartition(".")[2]
+
+    def load(self) -> Any:
+        """Import the handler; the folder of the functions must be on the path."""
+        return getattr(importlib.import_module(self.module), self.attribute)
 
 
 @dataclass(frozen=True)
