@@ -23,7 +23,7 @@ export ARCHITECTURE
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: dev test lint format validate build deploy smoke clean build-SharedLayer build-Migrate
+.PHONY: dev test lint format validate build deploy smoke deployed-python clean build-SharedLayer build-Migrate
 
 dev: $(VENV)/.synced
 	$(VENV)/bin/python -m dev serve
@@ -56,6 +56,10 @@ smoke: build $(LAMBDA_VENV)/.installed
 	LAMBDA_PYTHON="$(CURDIR)/$(LAMBDA_VENV)/bin/python" \
 	LAMBDA_EMULATOR="$$(echo $(CURDIR)/$(SAM_VENV)/lib/python*/site-packages/samcli/local/rapid/aws-lambda-rie-$(ARCHITECTURE))" \
 		$(VENV)/bin/python -m pytest tests/smoke
+
+# For what must also work on the Python that is deployed.
+deployed-python:
+	@echo "$(DEPLOYED_PYTHON)"
 
 clean:
 	rm -rf .venv* .dev .aws-sam .hypothesis .mypy_cache .pytest_cache .ruff_cache
