@@ -48,7 +48,6 @@ def migrate(command: MigrateCommand, revision: str = "head") -> None:
     from alembic.util import CommandError
 
     config = Config(toml_file=ROOT / "pyproject.toml")
-    config.set_main_option("script_location", str(ROOT / "migrations"))
     try:
         match command:
             case "upgrade" | "downgrade":

@@ -14,7 +14,7 @@ from sqlalchemy import URL, Connection, Dialect, Engine, ExceptionContext, creat
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from shared.database.credentials import password
+from shared.database.credentials import POSTGRES_PORT, password
 from shared.errors import DatabaseUnavailableError, OutcomeUnknownError, StillReferencedError
 from shared.settings import Timeouts, settings
 
@@ -99,7 +99,9 @@ def make_engine(database_url: str, timeouts: Timeouts, *, pooled: bool = False) 
     """Make an engine of one connection, because a Lambda environment answers one request at a time."""
     url = make_url(database_url)
     engine = create_engine(
-        URL.create("postgresql+pg8000", url.username, url.password, url.host, url.port or 5432, url.database),
+        URL.create(
+            "postgresql+pg8000", url.username, url.password, url.host, url.port or POSTGRES_PORT, url.database
+        ),
         connect_args={
             "timeout": timeouts.connect,
             "ssl_context": tls(url),

@@ -6,11 +6,10 @@ import pytest
 
 from dev.local import ROOT
 from shared.http import Api
-from tests.client import READ, TEMPLATE, WRITE, handler_of
+from tests.client import BUNDLES, READ, TEMPLATE, WRITE, handler_of
 
 MIGRATE = ROOT / "functions/migrate.py"
 ENDPOINTS = sorted(set((ROOT / "functions").glob("*.py")) - {MIGRATE})
-BUNDLES = "/api/v1/admin/token-bundles"
 CONTRACT = {
     f"GET {BUNDLES}": READ,
     f"GET {BUNDLES}/": READ,
