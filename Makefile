@@ -8,6 +8,7 @@ LAMBDA_RUNTIME := awslambdaric==4.2.2
 LAMBDA_PYTHON := 3.13
 # Of the functions, as in the parameters of the deployment.
 ARCHITECTURE ?= $(or $(shell sed -n 's/^Architecture: *//p' parameters.yaml 2>/dev/null),arm64)
+BUILD ?= .aws-sam/build
 LAMBDA_PLATFORM = $(if $(filter arm64,$(ARCHITECTURE)),aarch64,$(ARCHITECTURE))-manylinux2014
 
 # Looked for only when a target needs it.
@@ -44,7 +45,7 @@ validate: $(SAM_VENV)/.installed
 	$(SAM) validate --lint
 
 build: $(VENV)/.synced $(SAM_VENV)/.installed
-	$(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE)
+	$(SAM) build --build-dir $(BUILD) --parameter-overrides Architecture=$(ARCHITECTURE)
 
 # Of the parameters in parameters.yaml, which docs/runbook.md describes.
 deploy: build
@@ -67,31 +68,44 @@ clean:
 # Called by `sam build`, which says where the artifact goes; /opt and /var/task are where Lambda puts it.
 build-SharedLayer:
 	$(call install,$(ARTIFACTS_DIR)/python,--no-default-groups)
+	cd "$(ARTIFACTS_DIR)/python" && rm -rf $(UNUSED)
+	$(call compile,$(ARTIFACTS_DIR)/python,/opt/python,-b)
+	# Without byte code the sources are all there is.
+	$(if $(DEPLOYED_PYTHON),find "$(ARTIFACTS_DIR)" \( -name "*.py" -o -name "*.py[ix]" -o -name "*.pxd" \) -delete)
 	cp -R shared "$(ARTIFACTS_DIR)/python/"
+	$(call compile,$(ARTIFACTS_DIR)/python/shared,/opt/python/shared)
 	# Lambda publishes a version when the code changes: changed parameters must change it, or nobody gets them.
 	cat parameters.yaml 2>/dev/null | $(VENV)/bin/python -c \
 		'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())' >"$(ARTIFACTS_DIR)/parameters.sha256"
-	$(call finish,/opt)
 
 build-Migrate:
 	$(call install,$(ARTIFACTS_DIR),--only-group migrations --no-emit-package sqlalchemy --no-emit-package typing-extensions)
 	cp -R functions/migrate.py migrations "$(ARTIFACTS_DIR)/"
-	$(call finish,/var/task)
+	$(call compile,$(ARTIFACTS_DIR),/var/task)
+
+# What no function imports, and half of the layer without it.
+UNUSED := $(addprefix aws_lambda_powertools/,event_handler/openapi/swagger_ui utilities/auth_alpha utilities/batch \
+		utilities/feature_flags utilities/idempotency utilities/kafka utilities/parser utilities/streaming) \
+	dateutil/zoneinfo/*.tar.gz pydantic/mypy.py pydantic/v1 \
+	$(addprefix sqlalchemy/,dialects/mssql dialects/mysql dialects/oracle dialects/sqlite ext/asyncio ext/mypy testing)
 
 # install FOLDER,GROUPS: what is locked, for Lambda's Python and platform whatever this machine is.
+# Only pg8000 and scramp read their metadata.
 define install
 	$(UV) export --quiet --frozen --no-hashes $(2) --output-file "$(ARTIFACTS_DIR)/requirements.txt"
 	$(UV) pip install --quiet --target "$(1)" --requirement "$(ARTIFACTS_DIR)/requirements.txt" \
 		--no-deps --only-binary :all: --python-version $(LAMBDA_PYTHON) --python-platform $(LAMBDA_PLATFORM)
 	rm -rf "$(ARTIFACTS_DIR)/requirements.txt" "$(1)/bin" "$(1)/.lock"
-	find "$(1)" -path "*.dist-info/*" ! -name METADATA -delete
+	find "$(1)" -path "*.dist-info/*" ! -path "*/pg8000-*/METADATA" ! -path "*/scramp-*/METADATA" -delete
+	find "$(1)" -name "*.dist-info" -empty -delete
 endef
 
-# finish PLACE: the deployed files cannot be written, so without byte code each cold start would compile them again.
-define finish
-	find "$(ARTIFACTS_DIR)" -name __pycache__ -prune -exec rm -rf {} +
-	$(if $(DEPLOYED_PYTHON),"$(DEPLOYED_PYTHON)" -m compileall -q -j 0 --invalidation-mode unchecked-hash \
-		-s "$(ARTIFACTS_DIR)" -p $(1) "$(ARTIFACTS_DIR)",@echo "WARNING: $(NO_DEPLOYED_PYTHON)" >&2)
+# compile FOLDER,PLACE,OPTIONS: the deployed files cannot be written, so without byte code each cold start would
+# compile them again.
+define compile
+	find "$(1)" -name __pycache__ -prune -exec rm -rf {} +
+	$(if $(DEPLOYED_PYTHON),"$(DEPLOYED_PYTHON)" -m compileall -q -j 0 $(3) --invalidation-mode unchecked-hash \
+		-s "$(1)" -p $(2) "$(1)",@echo "WARNING: $(NO_DEPLOYED_PYTHON)" >&2)
 endef
 
 $(VENV)/.synced: pyproject.toml uv.lock
