@@ -41,6 +41,14 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--workers", type=_positive, default=2, help="processes that answer requests")
     serve.add_argument("--reload", action="store_true", help="one worker, started anew when a file changes")
     serve.add_argument("--no-sample", action="store_true", help="leave an empty database empty")
+    serve.add_argument(
+        "--database-port", type=_positive, help="of the embedded database, instead of a free one"
+    )
+    serve.add_argument(
+        "--database-host",
+        metavar="ADDRESS",
+        help="where the embedded database also listens, for containers: it asks for no password",
+    )
     serve.set_defaults(run=_serve)
 
     token = commands.add_parser("token", help="print a token that a gateway of this checkout accepts")
@@ -89,6 +97,8 @@ def _serve(arguments: argparse.Namespace) -> None:
             workers=arguments.workers,
             reload=arguments.reload,
             sample=not arguments.no_sample,
+            database_host=arguments.database_host,
+            database_port=arguments.database_port,
         )
     )
 

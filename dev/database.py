@@ -16,12 +16,13 @@ MigrateCommand = Literal["upgrade", "downgrade", "current", "check", "revision"]
 
 
 @contextmanager
-def own_database() -> Iterator[None]:
+def own_database(also_on: str | None = None, port: int | None = None) -> Iterator[None]:
     """Point DATABASE_URL at a database during the block; without one, start the embedded server."""
     if os.environ.get("DATABASE_URL"):
         yield
         return
-    with postgres(database_folder()) as server, _environment(_with_database(server)):
+    running = postgres(database_folder(), also_on=also_on, port=port)
+    with running as server, _environment(_with_database(server)):
         yield
 
 

@@ -19,7 +19,7 @@ from typing import IO
 _LOCALE = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
 _INITDB = ("--username=postgres", "--auth=trust", *_LOCALE)
 _TIME_ZONE = ("--timezone=UTC", "--log_timezone=UTC")
-_SERVER = ("--listen_addresses=127.0.0.1", "--unix_socket_directories=", *_TIME_ZONE)
+_SERVER = ("--unix_socket_directories=", *_TIME_ZONE)
 _NOT_DURABLE = ("--fsync=off", "--synchronous_commit=off", "--full_page_writes=off")
 # Nothing of the owner's environment: its PG*, LANG and LC_* variables would change the server.
 _ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}
@@ -44,8 +44,13 @@ class PostgresStartError(Exception):
 
 
 @contextmanager
-def postgres(folder: Path, *, durable: bool = True) -> Iterator[str]:
-    """Run the server on `folder` until the block ends, or the thread that entered it, and yield its URL."""
+def postgres(
+    folder: Path, *, durable: bool = True, also_on: str | None = None, port: int | None = None
+) -> Iterator[str]:
+    """Run the server on `folder` until the block ends, or the thread that entered it, and yield its URL.
+
+    It listens on 127.0.0.1, and on the address `also_on` for the network around it.
+    """
     folder = folder.resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _owned(folder) as log:
@@ -53,9 +58,10 @@ def postgres(folder: Path, *, durable: bool = True) -> Iterator[str]:
             _create(folder, log, durable=durable)
         # Postgres would take any process that has by now the number in this file for a server on the folder.
         (folder / "postmaster.pid").unlink(missing_ok=True)
+        options = [*_listening(folder, also_on), *(() if durable else _NOT_DURABLE)]
         # More than once, because another process may take the free port before the server does.
         for _ in range(_START_ATTEMPTS):
-            with _server(folder, log, durable=durable) as url:
+            with _server(folder, log, *options, f"--port={port or free_port()}") as url:
                 if url is not None:
                     yield url
                     return
@@ -103,10 +109,20 @@ def _create(folder: Path, log: IO[bytes], *, durable: bool) -> None:
     new.rename(folder)
 
 
+def _listening(folder: Path, also_on: str | None) -> list[str]:
+    if also_on is None:
+        return ["--listen_addresses=127.0.0.1"]
+    clients = _beside(folder, "hba")
+    clients.write_text(
+        "".join(f"host all all {network} trust\n" for network in ("127.0.0.1/32", f"{also_on}/16"))
+    )
+    clients.chmod(0o644)
+    return [f"--listen_addresses=127.0.0.1,{also_on}", f"--hba_file={clients}"]
+
+
 @contextmanager
-def _server(folder: Path, log: IO[bytes], *, durable: bool) -> Iterator[str | None]:
-    options = _SERVER if durable else (*_SERVER, *_NOT_DURABLE)
-    with _process("postgres", folder, log, *options, f"--port={free_port()}") as server:
+def _server(folder: Path, log: IO[bytes], *options: str) -> Iterator[str | None]:
+    with _process("postgres", folder, log, *_SERVER, *options) as server:
         if not _within(_START_SECONDS, lambda: server.poll() is not None or _ready_url(folder) is not None):
             raise _start_error(f"Postgres was not ready after {_START_SECONDS:.0f} seconds", folder)
         yield _ready_url(folder) if server.poll() is None else None

@@ -36,6 +36,8 @@ class Options:
     workers: int
     reload: bool
     sample: bool
+    database_host: str | None
+    database_port: int | None
 
 
 def serve(options: Options) -> None:
@@ -44,7 +46,8 @@ def serve(options: Options) -> None:
     with suppress(KeyboardInterrupt):
         template = local_template()
         embedded = not os.environ.get("DATABASE_URL")
-        with _listening(options) as listener, database.own_database(), _workers(listener) as workers:
+        own_database = database.own_database(options.database_host, options.database_port)
+        with _listening(options) as listener, own_database, _workers(listener) as workers:
             # The first one loads its modules while this process migrates.
             workers.add(1)
             database.migrate("upgrade")

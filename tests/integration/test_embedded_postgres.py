@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pg8000.native
 import pytest
 
-from dev.postgres import PostgresInUseError, PostgresStartError, postgres, running_postgres
+from dev.postgres import PostgresInUseError, PostgresStartError, free_port, postgres, running_postgres
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 30.0
@@ -198,6 +198,25 @@ class TestOwner:
         monkeypatch.setenv("PATH", "")
         with pytest.raises(PostgresStartError, match="install setpriv"), postgres(folder):
             pytest.fail("it started")
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="other systems have one loopback address")
+    def test_others_find_it_where_it_was_told(self, folder: Path) -> None:
+        def client(url: str, address: str, source: str) -> pg8000.native.Connection:
+            port = urlsplit(url).port
+            return pg8000.native.Connection(
+                "postgres", address, port=port, source_address=(source, 0), ssl_context=False
+            )
+
+        with postgres(folder, durable=False) as url, pytest.raises(pg8000.native.InterfaceError):
+            client(url, "127.0.0.2", "127.0.0.3")
+        port = free_port()
+        with postgres(folder, durable=False, also_on="127.0.0.2", port=port) as url:
+            assert urlsplit(url).port == port
+            assert query(url, "SELECT 1") == [[1]]
+            with client(url, "127.0.0.2", "127.0.0.3") as connection:
+                assert connection.run("SELECT 1") == [[1]]
+            with pytest.raises(pg8000.native.DatabaseError, match="no pg_hba"):
+                client(url, "127.0.0.2", "127.1.0.3")
 
     def test_starts_at_once_after_a_killed_owner(self, folder: Path) -> None:
         with owner(folder) as process:
