@@ -6,7 +6,7 @@ from alembic import context
 from sqlalchemy import Connection, text
 
 import shared.token_bundles.model  # noqa: F401 - registers its table
-from shared.database import Base
+from shared.database import metadata
 from shared.database.engine import make_engine
 from shared.settings import Timeouts, settings
 
@@ -23,7 +23,7 @@ def run_migrations() -> None:
             take_turns(connection)
             context.configure(
                 connection=connection,
-                target_metadata=Base.metadata,
+                target_metadata=metadata,
                 transaction_per_migration=True,
                 compare_server_default=True,
             )

@@ -106,6 +106,11 @@ class Settings:
         return _one_of("DATABASE_POOLED", ("false", "true")) == "true"
 
     @cached_property
+    def database_one_flush(self) -> bool:
+        """Whether a statement takes one round trip: `DATABASE_ONE_FLUSH`; false is for finding faults."""
+        return _one_of("DATABASE_ONE_FLUSH", ("true", "false")) == "true"
+
+    @cached_property
     def log_level(self) -> str:
         """The least level that is logged: `LOG_LEVEL`, INFO when it is not set."""
         return _one_of("LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR", "CRITICAL"))

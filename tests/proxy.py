@@ -48,6 +48,8 @@ class Proxy:
         self.listener.bind(("127.0.0.1", 0))
         self.url = self.target.set(port=self.listener.getsockname()[1]).render_as_string(hide_password=False)
         self.trap: Trap | None = None
+        self.round_trips = 0
+        self.client_spoke_last = False
         self.caught = 0
         self.stopping = False
         self.peers: dict[socket.socket, socket.socket] = {}
@@ -124,6 +126,9 @@ class Proxy:
         with suppress(ConnectionError):
             data = one.recv(65536)
         from_client = one in self.clients
+        if data and from_client != self.client_spoke_last:
+            self.client_spoke_last = from_client
+            self.round_trips += from_client
         trap = self.trap
         if not data:
             self._end(one)

@@ -1,6 +1,6 @@
-"""Postgres: the connection of one Lambda environment, and the tables' common base."""
+"""Postgres: the connection of one Lambda environment, and what it knows of the tables."""
 
-from shared.database.base import Base
-from shared.database.engine import reading, transaction
+from shared.database.engine import reading, writing
+from shared.database.metadata import metadata
 
-__all__ = ["Base", "reading", "transaction"]
+__all__ = ["metadata", "reading", "writing"]

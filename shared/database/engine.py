@@ -14,6 +14,7 @@ from sqlalchemy import URL, Connection, Dialect, Engine, ExceptionContext, creat
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from shared.database import one_flush as one_flush_connections
 from shared.database.credentials import POSTGRES_PORT, password
 from shared.errors import DatabaseUnavailableError, OutcomeUnknownError, StillReferencedError
 from shared.settings import Timeouts, settings
@@ -30,11 +31,7 @@ UNAVAILABLE = (
     "55P03",  # lock not available in time
     "57",  # shutdown, crash, starting up, statement cancelled by its timeout
 )
-
-REFUSED_TO_COMMIT = (
-    "23",  # a deferred constraint
-    "40",  # deadlock, serialization failure
-)
+SHUTDOWN = "57P"
 
 # The pool logs a traceback for each lost connection; the caller's 503 is logged already.
 logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
@@ -42,27 +39,28 @@ logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
 
 @contextmanager
 def reading() -> Iterator[Connection]:
-    """Read in one transaction, which leaves nothing behind; raises DatabaseUnavailableError."""
+    """Read, with nothing to commit; raises DatabaseUnavailableError."""
     with _translated_errors(), engine().connect() as connection:
         yield connection
 
 
 @contextmanager
-def transaction() -> Iterator[Connection]:
-    """Commit when the block ends, roll back when it raises.
+def writing() -> Iterator[Connection]:
+    """Make a change, which one statement makes as a whole; what more there is in a block is not one with it.
 
     Raises DatabaseUnavailableError, OutcomeUnknownError or StillReferencedError for what went wrong below.
     """
     with _translated_errors(), engine().connect() as connection:
-        yield connection
         try:
+            yield connection
             connection.commit()
-        except OSError as error:
+        except (InterfaceError, OSError) as error:
             raise OutcomeUnknownError from error
         except DBAPIError as error:
-            if sqlstate(error).startswith(REFUSED_TO_COMMIT):
-                raise
-            raise OutcomeUnknownError from error
+            # The server ends a connection before or after the commit, and says the same each time.
+            if sqlstate(error).startswith(SHUTDOWN):
+                raise OutcomeUnknownError from error
+            raise
 
 
 @contextmanager
@@ -92,16 +90,29 @@ def engine() -> Engine:
     timeouts = Timeouts(
         settings.database_connect_timeout, settings.database_statement_timeout, settings.database_lock_timeout
     )
-    return make_engine(settings.database_url, timeouts, pooled=settings.database_pooled)
+    return make_engine(
+        settings.database_url,
+        timeouts,
+        pooled=settings.database_pooled,
+        one_flush=settings.database_one_flush,
+    )
 
 
-def make_engine(database_url: str, timeouts: Timeouts, *, pooled: bool = False) -> Engine:
-    """Make an engine of one connection, because a Lambda environment answers one request at a time."""
+def make_engine(
+    database_url: str, timeouts: Timeouts, *, pooled: bool = False, one_flush: bool = False
+) -> Engine:
+    """Make an engine of one connection, because a Lambda environment answers one request at a time.
+
+    With `one_flush` each statement is a transaction of its own, and one network round trip.
+    """
     url = make_url(database_url)
     engine = create_engine(
-        URL.create(
-            "postgresql+pg8000", url.username, url.password, url.host, url.port or POSTGRES_PORT, url.database
+        url.set(
+            drivername=f"postgresql+{one_flush_connections.DRIVER if one_flush else 'pg8000'}",
+            port=url.port or POSTGRES_PORT,
+            query={},
         ),
+        isolation_level="AUTOCOMMIT" if one_flush else None,
         connect_args={
             "timeout": timeouts.connect,
             "ssl_context": tls(url),

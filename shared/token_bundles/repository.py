@@ -1,27 +1,37 @@
-"""All SQL of token bundles; each function is one statement, and each change takes its history along."""
+"""All SQL of token bundles; each function is one statement, and each change takes its history along.
+
+A statement is built once for each shape that it can have, and executed with the values of a request.
+"""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, NamedTuple, cast
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
     CTE,
+    BigInteger,
+    BindParameter,
     ColumnElement,
     Connection,
+    Executable,
     FromClause,
-    Row,
+    Integer,
     Select,
-    Table,
     Text,
+    Uuid,
+    any_,
+    bindparam,
+    case,
     delete,
     false,
     func,
     insert,
-    literal,
     null,
     or_,
     select,
@@ -30,14 +40,11 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy import cast as sql_cast
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as insert_or_update
 
 from shared.callers import Caller
-from shared.token_bundles.model import TokenBundle, TokenBundleChange, TokenBundleIdempotencyKey
-
-BUNDLE = cast("Table", TokenBundle.__table__)
-CHANGE = cast("Table", TokenBundleChange.__table__)
-KEY = cast("Table", TokenBundleIdempotencyKey.__table__)
+from shared.token_bundles.model import BUNDLES, CHANGES, IDEMPOTENCY_KEYS, TokenBundle
 
 DISPLAY_ORDER = ("sort_order", "name")
 KEY_LIFETIME = timedelta(hours=24)
@@ -64,35 +71,19 @@ def create_bundle(
     connection: Connection, values: Mapping[str, Any], caller: Caller, idempotency_key: str | None = None
 ) -> TokenBundle | None:
     """Insert a bundle and return it as stored; None when the caller has used the key in the last 24 hours."""
-    if idempotency_key is None:
-        inserted = insert(BUNDLE).values(**values)
-    else:
-        claim = insert_or_update(KEY).values(caller=caller.name, key=idempotency_key)
-        claimed = (
-            claim.on_conflict_do_update(
-                index_elements=KEY.primary_key,
-                set_={"bundle_id": claim.excluded.bundle_id, "created_at": claim.excluded.created_at},
-                where=KEY.c.created_at <= func.now() - KEY_LIFETIME,
-            )
-            .returning(KEY.c.bundle_id)
-            .cte("claimed")
-        )
-        given = [literal(value, BUNDLE.c[name].type) for name, value in values.items()]
-        inserted = insert(BUNDLE).from_select(["id", *values], select(claimed.c.bundle_id, *given))
-    created = inserted.returning(BUNDLE).cte("created")
-    statement = select(created).add_cte(_recorded(created, "created", caller))
-    row = connection.execute(statement).one_or_none()
-    return _bundle(row) if row else None
+    statement = _create(tuple(values), keyed=idempotency_key is not None)
+    parameters = _given(values) | _by(caller) | {"action": "created"}
+    if idempotency_key is not None:
+        parameters |= {"caller": caller.name, "key": idempotency_key}
+    row = connection.execute(statement, parameters).one_or_none()
+    return TokenBundle(*row) if row else None
 
 
 def get_bundle_created_with(connection: Connection, caller: Caller, idempotency_key: str) -> TokenBundle:
     """Return the bundle that the caller's key has created, as it was then."""
-    statement = (
-        select(sql_cast(CHANGE.c.bundle, Text))
-        .join(KEY, KEY.c.bundle_id == CHANGE.c.bundle_id)
-        .where(KEY.c.caller == caller.name, KEY.c.key == idempotency_key, CHANGE.c.action == "created")
-    )
-    values = json.loads(connection.execute(statement).scalar_one(), parse_float=Decimal)
+    parameters = {"caller": caller.name, "key": idempotency_key}
+    snapshot = connection.execute(_get_created_with(), parameters).scalar_one()
+    values = json.loads(snapshot, parse_float=Decimal)
     values["id"] = UUID(values["id"])
     for name in ("created_at", "updated_at"):
         values[name] = datetime.fromisoformat(values[name])
@@ -101,8 +92,8 @@ def get_bundle_created_with(connection: Connection, caller: Caller, idempotency_
 
 def get_bundle(connection: Connection, bundle_id: UUID) -> TokenBundle | None:
     """Return the bundle, or None when there is none."""
-    row = connection.execute(select(BUNDLE).where(BUNDLE.c.id == bundle_id)).one_or_none()
-    return _bundle(row) if row else None
+    row = connection.execute(_get(), {"bundle_id": bundle_id}).one_or_none()
+    return TokenBundle(*row) if row else None
 
 
 def update_bundle(
@@ -115,22 +106,9 @@ def update_bundle(
     action: str = "updated",
 ) -> Change | None:
     """Set the values if one differs and the bundle has an expected version; None when there is none."""
-    current = _locked(bundle_id)
-    differs = or_(false(), *(current.c[name].is_distinct_from(value) for name, value in values.items()))
-    changed = (
-        update(BUNDLE)
-        .where(BUNDLE.c.id == current.c.id, _is_expected(current, expected), differs)
-        .values(**values, version=BUNDLE.c.version + 1, updated_at=func.clock_timestamp())
-        .returning(BUNDLE)
-        .cte("changed")
-    )
-    as_it_was = _is_expected(current, expected).label("expected")
-    statement = union_all(
-        select(changed, true().label("expected")),
-        select(current, as_it_was).where(~select(changed.c.id).exists()),
-    ).add_cte(_recorded(changed, action, caller))
-    row = connection.execute(statement).one_or_none()
-    return Change(_bundle(row), row.expected) if row else None
+    parameters = _given(values) | _by(caller) | _on(bundle_id, expected) | {"action": action}
+    row = connection.execute(_update(tuple(values)), parameters).one_or_none()
+    return Change(TokenBundle(*row[:-1]), row.expected) if row else None
 
 
 def set_bundle_active(
@@ -147,15 +125,8 @@ def delete_bundle(
     connection: Connection, bundle_id: UUID, caller: Caller, *, expected: Versions = None
 ) -> bool | None:
     """Delete the bundle if it has an expected version, and tell whether; None when there is none."""
-    current = _locked(bundle_id)
-    deleted = (
-        delete(BUNDLE)
-        .where(BUNDLE.c.id == current.c.id, _is_expected(current, expected))
-        .returning(BUNDLE.c.id, (BUNDLE.c.version + 1).label("version"))
-        .cte("deleted")
-    )
-    statement = select(_is_expected(current, expected)).select_from(current)
-    return connection.scalar(statement.add_cte(_recorded(deleted, "deleted", caller)))
+    parameters = _by(caller) | _on(bundle_id, expected) | {"action": "deleted"}
+    return connection.execute(_delete(), parameters).scalar_one_or_none()
 
 
 def find_bundles(
@@ -168,91 +139,207 @@ def find_bundles(
     sort: Sequence[str] = DISPLAY_ORDER,
 ) -> Page:
     """Return one page of the bundles that match; `sort` names columns, with `-` before one for descending."""
-    matching = select(BUNDLE)
-    if not include_inactive:
-        matching = matching.where(BUNDLE.c.is_active)
-    if name_contains:
-        matching = matching.where(BUNDLE.c.name.icontains(name_contains, autoescape=True))
-    # The id comes last, so that no bundle repeats or goes missing between pages.
-    return _page(connection, matching, [*sort, "id"], limit, offset)
+    statement = _find(tuple(sort), include_inactive=include_inactive, by_name=bool(name_contains))
+    parameters = {"pattern": _pattern(name_contains)} if name_contains else {}
+    return _page(connection, statement, parameters, limit, offset)
 
 
 def find_active_bundles(connection: Connection) -> list[TokenBundle]:
     """Return what is on sale, in the order in which it is displayed."""
-    statement = select(BUNDLE).where(BUNDLE.c.is_active).order_by(*_order(BUNDLE, [*DISPLAY_ORDER, "id"]))
-    return [_bundle(row) for row in connection.execute(statement)]
+    return [TokenBundle(*row) for row in connection.execute(_find_active())]
 
 
 def find_changes(connection: Connection, bundle_id: UUID, *, limit: int, offset: int) -> Page:
     """Return one page of what was done to the bundle, newest first, with the bundle before and after each."""
-    earlier = CHANGE.alias("earlier")
+    return _page(connection, _find_changes(), {"bundle_id": bundle_id}, limit, offset)
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"given_{name}": value for name, value in values.items()}
+
+
+def _by(caller: Caller) -> dict[str, Any]:
+    return caller._asdict()
+
+
+def _on(bundle_id: UUID, expected: Versions) -> dict[str, Any]:
+    return {"bundle_id": bundle_id, "expected": None if expected is None else sorted(expected)}
+
+
+def _pattern(part: str) -> str:
+    return "%" + re.sub("([/%_])", r"/\1", part) + "%"
+
+
+def _page(
+    connection: Connection, statement: Executable, parameters: Mapping[str, Any], limit: int, offset: int
+) -> Page:
+    rows = connection.execute(statement, {**parameters, "limit": limit, "offset": offset}).all()
+    return Page([row for row in rows if row.found], rows[0].total)
+
+
+BUNDLE_ID = bindparam("bundle_id", type_=Uuid)
+EXPECTED = bindparam("expected", type_=ARRAY(Integer))
+
+
+@cache
+def _create(fields: tuple[str, ...], *, keyed: bool) -> Executable:
+    if not keyed:
+        inserted = insert(BUNDLES).values({name: _parameter(name) for name in fields})
+    else:
+        claim = insert_or_update(IDEMPOTENCY_KEYS).values(caller=_text("caller"), key=_text("key"))
+        claimed = (
+            claim.on_conflict_do_update(
+                index_elements=IDEMPOTENCY_KEYS.primary_key,
+                set_={"bundle_id": claim.excluded.bundle_id, "created_at": claim.excluded.created_at},
+                where=IDEMPOTENCY_KEYS.c.created_at <= func.now() - KEY_LIFETIME,
+            )
+            .returning(IDEMPOTENCY_KEYS.c.bundle_id)
+            .cte("claimed")
+        )
+        given = select(claimed.c.bundle_id, *map(_parameter, fields))
+        inserted = insert(BUNDLES).from_select(["id", *fields], given)
+    created = inserted.returning(BUNDLES).cte("created")
+    return select(created).add_cte(_recorded(created))
+
+
+@cache
+def _get_created_with() -> Executable:
+    return (
+        select(sql_cast(CHANGES.c.bundle, Text))
+        .join(IDEMPOTENCY_KEYS, IDEMPOTENCY_KEYS.c.bundle_id == CHANGES.c.bundle_id)
+        .where(
+            IDEMPOTENCY_KEYS.c.caller == _text("caller"),
+            IDEMPOTENCY_KEYS.c.key == _text("key"),
+            CHANGES.c.action == "created",
+        )
+    )
+
+
+@cache
+def _get() -> Executable:
+    return select(BUNDLES).where(BUNDLES.c.id == BUNDLE_ID)
+
+
+@cache
+def _update(fields: tuple[str, ...]) -> Executable:
+    current = _locked()
+    values = {name: _parameter(name) for name in fields}
+    differs = or_(false(), *(current.c[name].is_distinct_from(value) for name, value in values.items()))
+    changed = (
+        update(BUNDLES)
+        .where(BUNDLES.c.id == current.c.id, _is_expected(current), differs)
+        .values(**values, version=BUNDLES.c.version + 1, updated_at=func.clock_timestamp())
+        .returning(BUNDLES)
+        .cte("changed")
+    )
+    return union_all(
+        select(changed, true().label("expected")),
+        select(current, _is_expected(current).label("expected")).where(~select(changed.c.id).exists()),
+    ).add_cte(_recorded(changed))
+
+
+@cache
+def _delete() -> Executable:
+    current = _locked()
+    deleted = (
+        delete(BUNDLES)
+        .where(BUNDLES.c.id == current.c.id, _is_expected(current))
+        .returning(BUNDLES.c.id, (BUNDLES.c.version + 1).label("version"))
+        .cte("deleted")
+    )
+    statement = select(_is_expected(current)).select_from(current)
+    return statement.add_cte(_recorded(deleted, bundle=null()))
+
+
+# Callers choose the order, so there is no end to the shapes.
+@lru_cache(maxsize=128)
+def _find(sort: tuple[str, ...], *, include_inactive: bool, by_name: bool) -> Executable:
+    matching = select(BUNDLES)
+    if not include_inactive:
+        matching = matching.where(BUNDLES.c.is_active)
+    if by_name:
+        matching = matching.where(func.lower(BUNDLES.c.name).like(func.lower(_text("pattern")), escape="/"))
+    # The id comes last, so that no bundle repeats or goes missing between pages.
+    return _page_of(matching, [*sort, "id"])
+
+
+@cache
+def _find_active() -> Executable:
+    return select(BUNDLES).where(BUNDLES.c.is_active).order_by(*_order(BUNDLES, [*DISPLAY_ORDER, "id"]))
+
+
+@cache
+def _find_changes() -> Executable:
+    earlier = CHANGES.alias("earlier")
     before = (
         select(sql_cast(earlier.c.bundle, Text))
-        .where(earlier.c.bundle_id == CHANGE.c.bundle_id, earlier.c.version < CHANGE.c.version)
+        .where(earlier.c.bundle_id == CHANGES.c.bundle_id, earlier.c.version < CHANGES.c.version)
         .order_by(earlier.c.version.desc())
         .limit(1)
         .scalar_subquery()
     )
-    after = sql_cast(CHANGE.c.bundle, Text)
-    columns = [column for column in CHANGE.c if column.name != "bundle"]
+    after = sql_cast(CHANGES.c.bundle, Text)
+    columns = [column for column in CHANGES.c if column.name != "bundle"]
     matching = select(*columns, before.label("before"), after.label("after")).where(
-        CHANGE.c.bundle_id == bundle_id
+        CHANGES.c.bundle_id == BUNDLE_ID
     )
-    return _page(connection, matching, ["-version"], limit, offset)
+    return _page_of(matching, ["-version"])
 
 
-def _locked(bundle_id: UUID) -> CTE:
+def _parameter(field: str) -> BindParameter[Any]:
+    return bindparam(f"given_{field}", type_=BUNDLES.c[field].type)
+
+
+def _text(name: str) -> BindParameter[str]:
+    return bindparam(name, type_=Text)
+
+
+def _locked() -> CTE:
     """Have the row at its newest, and keep it so.
 
     Conditions must look at it, not at the table: that is searched as it was when the statement began.
     """
-    return select(BUNDLE).where(BUNDLE.c.id == bundle_id).with_for_update().cte("current")
+    return select(BUNDLES).where(BUNDLES.c.id == BUNDLE_ID).with_for_update().cte("current")
 
 
-def _is_expected(source: FromClause, versions: Versions) -> ColumnElement[bool]:
-    return true() if versions is None else source.c.version.in_(versions)
+def _is_expected(source: FromClause) -> ColumnElement[bool]:
+    return or_(EXPECTED.is_(None), source.c.version == any_(EXPECTED))
 
 
-def _recorded(changed: CTE, action: str, caller: Caller) -> CTE:
+def _recorded(changed: CTE, bundle: ColumnElement[Any] | None = None) -> CTE:
     """Add to the history in the statement that makes the change, so that neither is without the other."""
     entry = {
         "bundle_id": changed.c.id,
         "version": changed.c.version,
-        "action": literal(action),
-        "bundle": func.to_jsonb(changed.table_valued()) if action != "deleted" else null(),
-        **{name: literal(value, Text) for name, value in caller._asdict().items()},
+        "action": _text("action"),
+        "bundle": func.to_jsonb(changed.table_valued()) if bundle is None else bundle,
+        **{name: _text(name) for name in Caller._fields},
     }
-    return insert(CHANGE).from_select(list(entry), select(*entry.values())).cte("recorded")
+    return insert(CHANGES).from_select(list(entry), select(*entry.values())).cte("recorded")
 
 
-def _page(
-    connection: Connection, matching: Select[Any], sort: Sequence[str], limit: int, offset: int
-) -> Page:
-    total = matching.with_only_columns(func.count().label("matching"), maintain_column_froms=True).subquery()
+def _page_of(matching: Select[Any], sort: Sequence[str]) -> Executable:
+    """Select a page with the total beside it, which is counted only when the page does not tell it."""
+    limit, offset = (bindparam(name, type_=BigInteger) for name in ("limit", "offset"))
     source = matching.get_final_froms()[0]
     page = (
-        matching.order_by(*_order(source, sort))
+        matching.add_columns(true().label("found"))
+        .order_by(*_order(source, sort))
         .limit(limit)
         .offset(offset)
-        .add_columns(true().label("found"))
+        .cte("page")
     )
-    found = page.subquery()
+    on_page = select(func.count()).select_from(page).scalar_subquery()
+    all_matching = matching.with_only_columns(func.count(), maintain_column_froms=True).scalar_subquery()
+    is_last = (on_page < limit) & ((on_page > 0) | (offset == 0))
+    total = select(case((is_last, offset + on_page), else_=all_matching).label("total")).subquery("total")
     # The total comes first, so that a page past the end, which has no rows, still has one.
-    statement = (
-        select(total.c.matching, found)
-        .select_from(total.outerjoin(found, true()))
-        .order_by(*_order(found, sort))
+    return (
+        select(page, total.c.total).select_from(total.outerjoin(page, true())).order_by(*_order(page, sort))
     )
-    rows = connection.execute(statement).all()
-    return Page([row for row in rows if row.found], rows[0].matching)
 
 
 def _order(source: FromClause, sort: Sequence[str]) -> list[ColumnElement[Any]]:
     return [
         source.c[key.removeprefix("-")].desc() if key.startswith("-") else source.c[key].asc() for key in sort
     ]
-
-
-def _bundle(row: Row[Any]) -> TokenBundle:
-    """Type a row as the model whose columns it has, which spares the cost of an ORM session."""
-    return cast("TokenBundle", row)

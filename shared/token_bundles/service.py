@@ -1,10 +1,10 @@
-"""The rules of token bundles; each function is one transaction."""
+"""The rules of token bundles; each function is one statement, or none."""
 
 from typing import NamedTuple
 from uuid import UUID
 
 from shared.callers import Caller
-from shared.database import reading, transaction
+from shared.database import reading, writing
 from shared.errors import ChangedMeanwhileError, KeyUsedDifferentlyError, NotFoundError
 from shared.token_bundles import repository
 from shared.token_bundles.repository import Change, Versions
@@ -69,7 +69,7 @@ def get_bundle(bundle_id: UUID) -> TokenBundleRead:
 def create_bundle(values: TokenBundleCreate, caller: Caller, idempotency_key: str | None = None) -> Created:
     """Create a bundle, or show what the caller's key has created; raises KeyUsedDifferentlyError."""
     given = values.model_dump()
-    with transaction() as connection:
+    with writing() as connection:
         bundle = repository.create_bundle(connection, given, caller, idempotency_key)
         if bundle is not None:
             return Created(TokenBundleRead.of(bundle), replayed=False)
@@ -88,7 +88,7 @@ def update_bundle(
     Raises TokenBundleNotFoundError, ChangedMeanwhileError.
     """
     changes = values.model_dump(exclude_unset=True)
-    with transaction() as connection:
+    with writing() as connection:
         return _shown(repository.update_bundle(connection, bundle_id, changes, caller, expected=expected))
 
 
@@ -96,7 +96,7 @@ def set_bundle_active(
     bundle_id: UUID, caller: Caller, *, is_active: bool, expected: Versions = None
 ) -> TokenBundleRead:
     """Activate or deactivate a bundle; raises TokenBundleNotFoundError, ChangedMeanwhileError."""
-    with transaction() as connection:
+    with writing() as connection:
         return _shown(
             repository.set_bundle_active(
                 connection, bundle_id, caller, is_active=is_active, expected=expected
@@ -109,7 +109,7 @@ def delete_bundle(bundle_id: UUID, caller: Caller, expected: Versions = None) ->
 
     Raises TokenBundleNotFoundError, ChangedMeanwhileError, StillReferencedError.
     """
-    with transaction() as connection:
+    with writing() as connection:
         deleted = repository.delete_bundle(connection, bundle_id, caller, expected=expected)
     if deleted is None:
         raise TokenBundleNotFoundError

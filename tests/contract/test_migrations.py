@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from dev.local import ROOT
-from shared.database import Base
+from shared.database import metadata
 from shared.database.engine import make_engine
 from shared.settings import Timeouts
 from tests.conftest import CreateDatabase, use_settings
@@ -43,8 +43,8 @@ def shape(url: str, *, create: bool = False) -> list[Any]:
     try:
         with engine.begin() as connection:
             if create:
-                Base.metadata.create_all(connection)
-            return list(connection.execute(text(SHAPE), {"tables": sorted(Base.metadata.tables)}))
+                metadata.create_all(connection)
+            return list(connection.execute(text(SHAPE), {"tables": sorted(metadata.tables)}))
     finally:
         engine.dispose()
 
