@@ -45,7 +45,7 @@ class Api(APIGatewayHttpResolver):
         super().__init__(serializer=lambda body: to_json(body).decode())
         self.scope = scope
         self.counts = counts
-        self.use([self._admit, RequestValidation()])
+        self.use([_admit, RequestValidation()])
         self.exception_handler(ApiError)(self._answer_error)
         self.exception_handler(RouteNotFoundError)(lambda _: self._answer_error(NotFoundError()))
         self.exception_handler(RequestValidationError)(self._answer_invalid)
@@ -64,18 +64,8 @@ class Api(APIGatewayHttpResolver):
     @property
     def caller(self) -> Caller:
         """Who sent the current request."""
-        client_id = self._claims.get("client_id") or self._claims.get("azp")
-        return Caller(self._claims.get("sub"), client_id, self._request_id)
-
-    def _admit(self, app: "Api", next_middleware: NextMiddleware) -> Response[Any]:
-        if not self._claims or not all(map(_is_storable, self.caller)):
-            raise UnauthorizedError
-        if self.scope not in _scopes(self._claims):
-            raise ForbiddenError
-        # Powertools' routes end in `$`, which matches before a line feed at the end, too.
-        if "\n" in self.current_event.path:
-            raise NotFoundError
-        return next_middleware(app)
+        claims = self.claims
+        return Caller(claims.get("sub"), claims.get("client_id") or claims.get("azp"), self._request_id)
 
     def _count(self, answer: Mapping[str, Any]) -> None:
         done = answer["statusCode"] < HTTPStatus.MULTIPLE_CHOICES and REPLAYED not in answer["headers"]
@@ -96,13 +86,15 @@ class Api(APIGatewayHttpResolver):
         return validation_problem(errors, self._request_id)
 
     @property
-    def _claims(self) -> Mapping[str, Any]:
-        claims = self.current_event.request_context.authorizer.jwt_claim
+    def claims(self) -> Mapping[str, Any]:
+        """What the token of the current request says, as API Gateway has found it valid."""
+        authorizer = self.current_event["requestContext"].get("authorizer") or {}
+        claims = (authorizer.get("jwt") or {}).get("claims")
         return claims if isinstance(claims, Mapping) else {}
 
     @property
     def _request_id(self) -> str:
-        return str(self.current_event.request_context.get("requestId", ""))
+        return str(self.current_event["requestContext"].get("requestId", ""))
 
 
 class RequestValidation(OpenAPIRequestValidationMiddleware):
@@ -113,6 +105,18 @@ class RequestValidation(OpenAPIRequestValidationMiddleware):
 
     def _get_body(self, app: Any) -> dict[str, Any]:
         return read_json_object(app.current_event)
+
+
+# Powertools inspects a function once, and a bound method with each request.
+def _admit(app: Api, next_middleware: NextMiddleware) -> Response[Any]:
+    if not app.claims or not all(map(_is_storable, app.caller)):
+        raise UnauthorizedError
+    if app.scope not in _scopes(app.claims):
+        raise ForbiddenError
+    # Powertools' routes end in `$`, which matches before a line feed at the end, too.
+    if "\n" in app.current_event.path:
+        raise NotFoundError
+    return next_middleware(app)
 
 
 def _scopes(claims: Mapping[str, Any]) -> set[str]:
