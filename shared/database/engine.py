@@ -1,21 +1,21 @@
-"""The one database connection of a Lambda environment, and its transactions."""
+"""The one database connection of a Lambda environment."""
 
 import logging
 import select
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache, partial
 from typing import Any
 
 import pg8000
-from sqlalchemy import URL, Connection, Dialect, Engine, ExceptionContext, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy import URL, Dialect, Engine, Executable, create_engine, event, make_url
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
-from shared.database import one_flush as one_flush_connections
 from shared.database.credentials import POSTGRES_PORT, password
+from shared.database.one_flush import DRIVER, OneFlushDialect
 from shared.errors import DatabaseUnavailableError, OutcomeUnknownError, StillReferencedError
 from shared.settings import Timeouts, settings
 
@@ -37,26 +37,58 @@ SHUTDOWN = "57P"
 logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
 
 
+class Statement:
+    """A statement that SQLAlchemy has written once, to be executed many times without it."""
+
+    def __init__(self, statement: Executable) -> None:
+        """Compile it; a parameter that has a value already keeps it."""
+        compiled: Any = statement.compile(dialect=OneFlushDialect())  # type: ignore[attr-defined]
+        self.sql = str(compiled)
+        self.names: tuple[str, ...] = tuple(compiled.positiontup)
+        self.constants = {name: value for name, value in compiled.params.items() if value is not None}
+
+
+class Connection:
+    """A connection that one request has for itself, on which each statement is a transaction of its own."""
+
+    def __init__(self, pooled: PoolProxiedConnection) -> None:
+        """Use a connection of the pool."""
+        self._pooled = pooled
+
+    def execute(self, statement: Statement, parameters: Mapping[str, Any]) -> list[list[Any]]:
+        """Execute a statement and return its rows, in one network round trip."""
+        values = {**statement.constants, **parameters}
+        driver: Any = self._pooled.dbapi_connection
+        try:
+            answer = driver.execute_unnamed(statement.sql, [values[name] for name in statement.names])
+        except Exception as error:
+            # No other request may have one whose state nobody knows, or that leads to a replica.
+            if not isinstance(error, pg8000.DatabaseError) or sqlstate(error) == READ_ONLY:
+                self._pooled.invalidate(error)
+            raise
+        rows: list[list[Any]] = answer.rows or []
+        return rows
+
+
 @contextmanager
 def reading() -> Iterator[Connection]:
-    """Read, with nothing to commit; raises DatabaseUnavailableError."""
-    with _translated_errors(), engine().connect() as connection:
+    """Read; raises DatabaseUnavailableError."""
+    with _translated_errors(), _connection() as connection:
         yield connection
 
 
 @contextmanager
 def writing() -> Iterator[Connection]:
-    """Make a change, which one statement makes as a whole; what more there is in a block is not one with it.
+    """Make a change, as a whole by one statement.
 
     Raises DatabaseUnavailableError, OutcomeUnknownError or StillReferencedError for what went wrong below.
     """
-    with _translated_errors(), engine().connect() as connection:
+    with _translated_errors(), _connection() as connection:
         try:
             yield connection
-            connection.commit()
-        except (InterfaceError, OSError) as error:
+        except (pg8000.InterfaceError, OSError) as error:
             raise OutcomeUnknownError from error
-        except DBAPIError as error:
+        except pg8000.DatabaseError as error:
             # The server ends a connection before or after the commit, and says the same each time.
             if sqlstate(error).startswith(SHUTDOWN):
                 raise OutcomeUnknownError from error
@@ -64,12 +96,21 @@ def writing() -> Iterator[Connection]:
 
 
 @contextmanager
+def _connection() -> Iterator[Connection]:
+    pooled = engine().raw_connection()
+    try:
+        yield Connection(pooled)
+    finally:
+        pooled.close()
+
+
+@contextmanager
 def _translated_errors() -> Iterator[None]:
     try:
         yield
-    except (InterfaceError, OSError) as error:
+    except (pg8000.InterfaceError, OSError) as error:
         raise DatabaseUnavailableError from error
-    except DBAPIError as error:
+    except pg8000.DatabaseError as error:
         code = sqlstate(error)
         if code == FOREIGN_KEY_VIOLATION:
             raise StillReferencedError from error
@@ -78,9 +119,9 @@ def _translated_errors() -> Iterator[None]:
         raise
 
 
-def sqlstate(error: DBAPIError) -> str:
+def sqlstate(error: pg8000.DatabaseError) -> str:
     """Postgres' five characters for the kind of error, empty when it did not come from the server."""
-    fields = error.orig.args[0] if error.orig and error.orig.args else None
+    fields = error.args[0] if error.args else None
     return str(fields.get("C", "")) if isinstance(fields, dict) else ""
 
 
@@ -108,7 +149,7 @@ def make_engine(
     url = make_url(database_url)
     engine = create_engine(
         url.set(
-            drivername=f"postgresql+{one_flush_connections.DRIVER if one_flush else 'pg8000'}",
+            drivername=f"postgresql+{DRIVER if one_flush else 'pg8000'}",
             port=url.port or POSTGRES_PORT,
             query={},
         ),
@@ -125,7 +166,6 @@ def make_engine(
     event.listen(engine, "do_connect", partial(_connect_with_password, url))
     event.listen(engine, "connect", partial(_limit_answers, timeouts))
     event.listen(engine, "checkout", _refuse_dead_connection)
-    event.listen(engine, "handle_error", _discard_broken_connection)
     event.listen(engine, "invalidate", _hang_up)
     return engine
 
@@ -169,14 +209,6 @@ def _refuse_dead_connection(connection: Any, record: ConnectionPoolEntry, *_: ob
     record.info["was_used"] = True
     if not is_new and any(select.select([connection._usock], [], [], 0)):  # noqa: SLF001 - as above
         raise DisconnectionError
-
-
-def _discard_broken_connection(context: ExceptionContext) -> None:
-    """Let no other request have a connection whose protocol state is unknown, or that leads to a replica."""
-    error = context.sqlalchemy_exception
-    broken = not isinstance(context.original_exception, pg8000.Error)
-    if broken or (isinstance(error, DBAPIError) and sqlstate(error) == READ_ONLY):
-        context.is_disconnect = True
 
 
 def _hang_up(connection: Any, *_: object) -> None:

@@ -41,6 +41,20 @@ class TokenBundle(NamedTuple):
     updated_at: datetime
 
 
+class TokenBundleChange(NamedTuple):
+    """What somebody did to a bundle, and the bundle before and after it as JSON."""
+
+    bundle_id: UUID
+    version: int
+    action: str
+    subject: str | None
+    client_id: str | None
+    request_id: str | None
+    changed_at: datetime
+    before: str | None
+    after: str | None
+
+
 BUNDLES = Table(
     "token_bundle",
     metadata,

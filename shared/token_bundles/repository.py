@@ -10,7 +10,7 @@ from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cache, lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from sqlalchemy import (
@@ -18,8 +18,6 @@ from sqlalchemy import (
     BigInteger,
     BindParameter,
     ColumnElement,
-    Connection,
-    Executable,
     FromClause,
     Integer,
     Select,
@@ -44,7 +42,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as insert_or_update
 
 from shared.callers import Caller
-from shared.token_bundles.model import BUNDLES, CHANGES, IDEMPOTENCY_KEYS, TokenBundle
+from shared.database import Connection, Statement
+from shared.token_bundles.model import BUNDLES, CHANGES, IDEMPOTENCY_KEYS, TokenBundle, TokenBundleChange
 
 DISPLAY_ORDER = ("sort_order", "name")
 KEY_LIFETIME = timedelta(hours=24)
@@ -53,10 +52,13 @@ Versions = AbstractSet[int] | None
 """The versions that a change may start from; None for any."""
 
 
-class Page(NamedTuple):
-    """Some of the rows that match, and how many match in all."""
+Found = TypeVar("Found", TokenBundle, TokenBundleChange)
 
-    rows: Sequence[Any]
+
+class Page(NamedTuple, Generic[Found]):
+    """Some of what matches, and how much matches in all."""
+
+    rows: list[Found]
     total: int
 
 
@@ -75,14 +77,13 @@ def create_bundle(
     parameters = _given(values) | _by(caller) | {"action": "created"}
     if idempotency_key is not None:
         parameters |= {"caller": caller.name, "key": idempotency_key}
-    row = connection.execute(statement, parameters).one_or_none()
-    return TokenBundle(*row) if row else None
+    return _bundle(connection.execute(statement, parameters))
 
 
 def get_bundle_created_with(connection: Connection, caller: Caller, idempotency_key: str) -> TokenBundle:
     """Return the bundle that the caller's key has created, as it was then."""
     parameters = {"caller": caller.name, "key": idempotency_key}
-    snapshot = connection.execute(_get_created_with(), parameters).scalar_one()
+    ((snapshot,),) = connection.execute(_get_created_with(), parameters)
     values = json.loads(snapshot, parse_float=Decimal)
     values["id"] = UUID(values["id"])
     for name in ("created_at", "updated_at"):
@@ -92,8 +93,7 @@ def get_bundle_created_with(connection: Connection, caller: Caller, idempotency_
 
 def get_bundle(connection: Connection, bundle_id: UUID) -> TokenBundle | None:
     """Return the bundle, or None when there is none."""
-    row = connection.execute(_get(), {"bundle_id": bundle_id}).one_or_none()
-    return TokenBundle(*row) if row else None
+    return _bundle(connection.execute(_get(), {"bundle_id": bundle_id}))
 
 
 def update_bundle(
@@ -107,8 +107,9 @@ def update_bundle(
 ) -> Change | None:
     """Set the values if one differs and the bundle has an expected version; None when there is none."""
     parameters = _given(values) | _by(caller) | _on(bundle_id, expected) | {"action": action}
-    row = connection.execute(_update(tuple(values)), parameters).one_or_none()
-    return Change(TokenBundle(*row[:-1]), row.expected) if row else None
+    for *bundle, was_expected in connection.execute(_update(tuple(values)), parameters):
+        return Change(TokenBundle(*bundle), was_expected)
+    return None
 
 
 def set_bundle_active(
@@ -126,7 +127,9 @@ def delete_bundle(
 ) -> bool | None:
     """Delete the bundle if it has an expected version, and tell whether; None when there is none."""
     parameters = _by(caller) | _on(bundle_id, expected) | {"action": "deleted"}
-    return connection.execute(_delete(), parameters).scalar_one_or_none()
+    for (was_expected,) in connection.execute(_delete(), parameters):
+        return bool(was_expected)
+    return None
 
 
 def find_bundles(
@@ -137,21 +140,24 @@ def find_bundles(
     include_inactive: bool = True,
     name_contains: str = "",
     sort: Sequence[str] = DISPLAY_ORDER,
-) -> Page:
+) -> Page[TokenBundle]:
     """Return one page of the bundles that match; `sort` names columns, with `-` before one for descending."""
     statement = _find(tuple(sort), include_inactive=include_inactive, by_name=bool(name_contains))
-    parameters = {"pattern": _pattern(name_contains)} if name_contains else {}
-    return _page(connection, statement, parameters, limit, offset)
+    parameters = {"limit": limit, "offset": offset, "pattern": _pattern(name_contains)}
+    return _page(TokenBundle, connection.execute(statement, parameters))
 
 
 def find_active_bundles(connection: Connection) -> list[TokenBundle]:
     """Return what is on sale, in the order in which it is displayed."""
-    return [TokenBundle(*row) for row in connection.execute(_find_active())]
+    return [TokenBundle(*row) for row in connection.execute(_find_active(), {})]
 
 
-def find_changes(connection: Connection, bundle_id: UUID, *, limit: int, offset: int) -> Page:
+def find_changes(
+    connection: Connection, bundle_id: UUID, *, limit: int, offset: int
+) -> Page[TokenBundleChange]:
     """Return one page of what was done to the bundle, newest first, with the bundle before and after each."""
-    return _page(connection, _find_changes(), {"bundle_id": bundle_id}, limit, offset)
+    parameters = {"limit": limit, "offset": offset, "bundle_id": bundle_id}
+    return _page(TokenBundleChange, connection.execute(_find_changes(), parameters))
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,11 +176,12 @@ def _pattern(part: str) -> str:
     return "%" + re.sub("([/%_])", r"/\1", part) + "%"
 
 
-def _page(
-    connection: Connection, statement: Executable, parameters: Mapping[str, Any], limit: int, offset: int
-) -> Page:
-    rows = connection.execute(statement, {**parameters, "limit": limit, "offset": offset}).all()
-    return Page([row for row in rows if row.found], rows[0].total)
+def _bundle(rows: list[list[Any]]) -> TokenBundle | None:
+    return TokenBundle(*rows[0]) if rows else None
+
+
+def _page(kind: type[Found], rows: list[list[Any]]) -> Page[Found]:
+    return Page([kind(*row[:-2]) for row in rows if row[-2]], total=rows[0][-1])
 
 
 BUNDLE_ID = bindparam("bundle_id", type_=Uuid)
@@ -182,7 +189,7 @@ EXPECTED = bindparam("expected", type_=ARRAY(Integer))
 
 
 @cache
-def _create(fields: tuple[str, ...], *, keyed: bool) -> Executable:
+def _create(fields: tuple[str, ...], *, keyed: bool) -> Statement:
     if not keyed:
         inserted = insert(BUNDLES).values({name: _parameter(name) for name in fields})
     else:
@@ -199,12 +206,12 @@ def _create(fields: tuple[str, ...], *, keyed: bool) -> Executable:
         given = select(claimed.c.bundle_id, *map(_parameter, fields))
         inserted = insert(BUNDLES).from_select(["id", *fields], given)
     created = inserted.returning(BUNDLES).cte("created")
-    return select(created).add_cte(_recorded(created))
+    return Statement(select(created).add_cte(_recorded(created)))
 
 
 @cache
-def _get_created_with() -> Executable:
-    return (
+def _get_created_with() -> Statement:
+    return Statement(
         select(sql_cast(CHANGES.c.bundle, Text))
         .join(IDEMPOTENCY_KEYS, IDEMPOTENCY_KEYS.c.bundle_id == CHANGES.c.bundle_id)
         .where(
@@ -216,12 +223,12 @@ def _get_created_with() -> Executable:
 
 
 @cache
-def _get() -> Executable:
-    return select(BUNDLES).where(BUNDLES.c.id == BUNDLE_ID)
+def _get() -> Statement:
+    return Statement(select(BUNDLES).where(BUNDLES.c.id == BUNDLE_ID))
 
 
 @cache
-def _update(fields: tuple[str, ...]) -> Executable:
+def _update(fields: tuple[str, ...]) -> Statement:
     current = _locked()
     values = {name: _parameter(name) for name in fields}
     differs = or_(false(), *(current.c[name].is_distinct_from(value) for name, value in values.items()))
@@ -232,14 +239,15 @@ def _update(fields: tuple[str, ...]) -> Executable:
         .returning(BUNDLES)
         .cte("changed")
     )
-    return union_all(
+    either = union_all(
         select(changed, true().label("expected")),
         select(current, _is_expected(current).label("expected")).where(~select(changed.c.id).exists()),
-    ).add_cte(_recorded(changed))
+    )
+    return Statement(either.add_cte(_recorded(changed)))
 
 
 @cache
-def _delete() -> Executable:
+def _delete() -> Statement:
     current = _locked()
     deleted = (
         delete(BUNDLES)
@@ -247,13 +255,13 @@ def _delete() -> Executable:
         .returning(BUNDLES.c.id, (BUNDLES.c.version + 1).label("version"))
         .cte("deleted")
     )
-    statement = select(_is_expected(current)).select_from(current)
-    return statement.add_cte(_recorded(deleted, bundle=null()))
+    was_expected = select(_is_expected(current)).select_from(current)
+    return Statement(was_expected.add_cte(_recorded(deleted, bundle=null())))
 
 
 # Callers choose the order, so there is no end to the shapes.
 @lru_cache(maxsize=128)
-def _find(sort: tuple[str, ...], *, include_inactive: bool, by_name: bool) -> Executable:
+def _find(sort: tuple[str, ...], *, include_inactive: bool, by_name: bool) -> Statement:
     matching = select(BUNDLES)
     if not include_inactive:
         matching = matching.where(BUNDLES.c.is_active)
@@ -264,12 +272,13 @@ def _find(sort: tuple[str, ...], *, include_inactive: bool, by_name: bool) -> Ex
 
 
 @cache
-def _find_active() -> Executable:
-    return select(BUNDLES).where(BUNDLES.c.is_active).order_by(*_order(BUNDLES, [*DISPLAY_ORDER, "id"]))
+def _find_active() -> Statement:
+    on_sale = select(BUNDLES).where(BUNDLES.c.is_active)
+    return Statement(on_sale.order_by(*_order(BUNDLES, [*DISPLAY_ORDER, "id"])))
 
 
 @cache
-def _find_changes() -> Executable:
+def _find_changes() -> Statement:
     earlier = CHANGES.alias("earlier")
     before = (
         select(sql_cast(earlier.c.bundle, Text))
@@ -318,7 +327,7 @@ def _recorded(changed: CTE, bundle: ColumnElement[Any] | None = None) -> CTE:
     return insert(CHANGES).from_select(list(entry), select(*entry.values())).cte("recorded")
 
 
-def _page_of(matching: Select[Any], sort: Sequence[str]) -> Executable:
+def _page_of(matching: Select[Any], sort: Sequence[str]) -> Statement:
     """Select a page with the total beside it, which is counted only when the page does not tell it."""
     limit, offset = (bindparam(name, type_=BigInteger) for name in ("limit", "offset"))
     source = matching.get_final_froms()[0]
@@ -334,9 +343,8 @@ def _page_of(matching: Select[Any], sort: Sequence[str]) -> Executable:
     is_last = (on_page < limit) & ((on_page > 0) | (offset == 0))
     total = select(case((is_last, offset + on_page), else_=all_matching).label("total")).subquery("total")
     # The total comes first, so that a page past the end, which has no rows, still has one.
-    return (
-        select(page, total.c.total).select_from(total.outerjoin(page, true())).order_by(*_order(page, sort))
-    )
+    with_total = select(page, total.c.total).select_from(total.outerjoin(page, true()))
+    return Statement(with_total.order_by(*_order(page, sort)))
 
 
 def _order(source: FromClause, sort: Sequence[str]) -> list[ColumnElement[Any]]:

@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic_core import PydanticKnownError
 
 from shared.settings import settings
-from shared.token_bundles.model import TokenBundle
+from shared.token_bundles.model import TokenBundle, TokenBundleChange
 
 MAX_INTEGER = 2**31 - 1
 MAX_BIG_INTEGER = 2**63 - 1
@@ -212,8 +212,8 @@ class TokenBundleChangeRead(BaseModel):
     changed_at: datetime
 
     @classmethod
-    def of(cls, change: Any) -> "TokenBundleChangeRead":
-        """Show a stored change, given with the bundle before and after it as JSON."""
+    def of(cls, change: TokenBundleChange) -> "TokenBundleChangeRead":
+        """Show a stored change."""
         before, after = _editable_fields(change.before), _editable_fields(change.after)
         return cls(
             version=change.version,

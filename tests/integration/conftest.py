@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, CursorResult, Engine, text
+from pg8000.core import IN_FAILED_TRANSACTION
+from sqlalchemy import Connection, Engine, text
 
 from shared.database import engine as database_engine
 from shared.database.engine import make_engine
@@ -25,24 +26,27 @@ def database(create_database: CreateDatabase, migrated_database: str) -> Iterato
 
 
 class SavepointEngine:
-    """Stands in for the engine: what it begins is a savepoint of a transaction that is never committed."""
+    """Stands in for the engine: its connection is in a transaction that is never committed."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
-    @contextmanager
-    def connect(self) -> Iterator["SavepointEngine"]:
-        with self.connection.begin_nested() as self.savepoint:
-            yield self
+    def raw_connection(self) -> "SavepointEngine":
+        self.savepoint = self.connection.begin_nested()
+        return self
 
-    def commit(self) -> None:
-        self.savepoint.commit()
+    @property
+    def dbapi_connection(self) -> Any:
+        return self.connection.connection.dbapi_connection
 
-    def execute(self, *arguments: Any) -> CursorResult[Any]:
-        return self.connection.execute(*arguments)
+    def invalidate(self, error: Exception) -> None:
+        raise error
 
-    def scalar(self, *arguments: Any) -> Any:
-        return self.connection.scalar(*arguments)
+    def close(self) -> None:
+        if self.dbapi_connection._transaction_status == IN_FAILED_TRANSACTION:  # noqa: SLF001
+            self.savepoint.rollback()
+        else:
+            self.savepoint.commit()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from shared.database import writing
+from shared.database import Statement, writing
 from tests.client import request
 
 
@@ -21,10 +21,11 @@ class TestConnection:
 class TestPoisonedConnection:
     def test_serves_no_other_request(self, committed: dict[str, Any]) -> None:
         with pytest.raises(UnicodeEncodeError), writing() as connection:
-            connection.execute(text("SELECT CAST(:text AS text)"), {"text": "\ud800"})
+            connection.execute(Statement(text("SELECT CAST(:text AS text)")), {"text": "\ud800"})
         for number in range(20):
             with writing() as connection:
-                assert (
-                    connection.scalar(text("SELECT CAST(:number AS integer)"), {"number": number}) == number
+                same = connection.execute(
+                    Statement(text("SELECT CAST(:number AS integer)")), {"number": number}
                 )
+            assert same == [[number]]
         assert request("GET", f"/{committed['id']}").bundle == committed

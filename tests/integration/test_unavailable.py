@@ -12,11 +12,10 @@ from typing import Any, NoReturn
 
 import pg8000.native
 import pytest
-from sqlalchemy import Engine, ExceptionContext, event, make_url, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Engine, make_url, text
 
+from shared.database import Statement, writing
 from shared.database import engine as database_engine
-from shared.database import writing
 from shared.errors import DatabaseUnavailableError, OutcomeUnknownError
 from tests.client import Answer, request
 from tests.integration.conftest import assert_unavailable, functions_with
@@ -25,6 +24,7 @@ from tests.proxy import Fault, Proxy, silent_server
 # The functions' own limit is 10 seconds.
 BOUND_SECONDS = 8
 WAIT_SECONDS = 20
+SEEN: list[str] = []
 VALID = {"name": "Starter", "token_amount": 1000, "price": "9.90"}
 
 # pg8000 leaves the socket of a connection that it could not make to the garbage collector.
@@ -46,15 +46,24 @@ def proxy(database: Engine, committed: dict[str, Any]) -> Iterator[Proxy]:  # no
 
 
 def _watch() -> list[str]:
-    """Collect what the server tells the functions when something goes wrong."""
-    seen = []
+    """Collect from now on what the server tells the functions when something goes wrong."""
+    SEEN.clear()
+    return SEEN
 
-    def note(context: ExceptionContext) -> None:
-        error = context.sqlalchemy_exception
-        seen.append(database_engine.sqlstate(error) if isinstance(error, DBAPIError) else "")
 
-    event.listen(database_engine.engine(), "handle_error", note)
-    return seen
+@pytest.fixture(autouse=True)
+def sqlstates(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Exception] = []
+    sqlstate = database_engine.sqlstate
+
+    def note(error: Exception) -> str:
+        code = sqlstate(error)
+        if error not in told:
+            told.append(error)
+            SEEN.append(code)
+        return code
+
+    monkeypatch.setattr(database_engine, "sqlstate", note)
 
 
 def _url(database: Engine, username: str | None = None) -> str:
@@ -384,7 +393,7 @@ class TestBrokenInMidQuery:
         with functions_with(**_hasty()):
             assert get(committed).status == 200
             with writing() as connection:
-                pid = connection.scalar(text("SELECT pg_backend_pid()"))
+                ((pid,),) = connection.execute(Statement(text("SELECT pg_backend_pid()")), {})
             os.kill(pid, signal.SIGSTOP)
             try:
                 refused(lambda: get(committed))
@@ -492,7 +501,7 @@ class TestEveryAnswerBelongsToItsQuestion:
         with mixed_requests() as ask:
             for _ in range(10):
                 with pytest.raises(UnicodeEncodeError), writing() as connection:
-                    connection.execute(text("SELECT CAST(:text AS text)"), {"text": "\ud800"})
+                    connection.execute(Statement(text("SELECT CAST(:text AS text)")), {"text": "\ud800"})
                 ask(10)
 
     @pytest.mark.parametrize("fault", [Fault.DROP, Fault.RESET, Fault.MUTE])
