@@ -3,30 +3,28 @@
 import base64
 import codecs
 import json
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from email.message import Message
 from typing import Any, NoReturn
 
-from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
-from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
-
-from shared.http.problems import BodyTooLargeError, UnsupportedMediaTypeError
+from shared.http.problems import BodyTooLargeError, InvalidRequestError, UnsupportedMediaTypeError
 
 MAX_BODY_BYTES = 64 * 1024
 # More than any number of ours can have, and far from where Python refuses to read an integer.
 MAX_INTEGER_DIGITS = 100
 
 
-def read_json_object(event: APIGatewayProxyEventV2) -> dict[str, Any]:
+def read_json_object(event: Mapping[str, Any], content_type: str) -> dict[str, Any]:
     """Read the body as a JSON object, each number in it as the decimal that was written.
 
-    Raises RequestValidationError, BodyTooLargeError, UnsupportedMediaTypeError.
+    Raises InvalidRequestError, BodyTooLargeError, UnsupportedMediaTypeError.
     """
     try:
         body = _bytes(event)
         if not body:
             raise _invalid("missing")
-        if not _is_json_in_utf8(event.headers.get("content-type") or ""):
+        if not _is_json_in_utf8(content_type):
             raise UnsupportedMediaTypeError
         if len(body) > MAX_BODY_BYTES:
             raise BodyTooLargeError
@@ -40,13 +38,13 @@ def read_json_object(event: APIGatewayProxyEventV2) -> dict[str, Any]:
     return value
 
 
-def _invalid(kind: str) -> RequestValidationError:
-    return RequestValidationError([{"type": kind, "loc": ("body",)}])
+def _invalid(kind: str) -> InvalidRequestError:
+    return InvalidRequestError([{"type": kind, "loc": ("body",)}])
 
 
-def _bytes(event: APIGatewayProxyEventV2) -> bytes:
-    body = (event.body or "").encode("utf-8", "surrogatepass")
-    return base64.b64decode(body, validate=True) if event.is_base64_encoded else body
+def _bytes(event: Mapping[str, Any]) -> bytes:
+    body = (event.get("body") or "").encode("utf-8", "surrogatepass")
+    return base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body
 
 
 def _is_json_in_utf8(content_type: str) -> bool:

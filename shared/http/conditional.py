@@ -3,9 +3,10 @@
 import re
 from typing import Annotated
 
-from aws_lambda_powertools.event_handler.openapi.params import Header
 from pydantic import BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
+
+from shared.http.operation import Header
 
 ANY = "*"
 TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\uffff]*"'
@@ -43,11 +44,11 @@ def _tags(header: str) -> list[str]:
 
 IfMatch = Annotated[
     frozenset[int] | None,
-    Header(alias="If-Match", description="Change only what still has one of these entity tags."),
+    Header("If-Match", "Change only what still has one of these entity tags."),
     BeforeValidator(_expected_versions),
     WithJsonSchema({"type": "string", "pattern": LIST_OF_TAGS, "examples": ['"3"']}),
 ]
 IfNoneMatch = Annotated[
     str | None,
-    Header(alias="If-None-Match", description="Answer 304 when one of these entity tags is current."),
+    Header("If-None-Match", "Answer 304 when one of these entity tags is current."),
 ]

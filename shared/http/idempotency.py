@@ -2,15 +2,13 @@
 
 from typing import Annotated
 
-from aws_lambda_powertools.event_handler.openapi.params import Header
 from pydantic import StringConstraints
+
+from shared.http.operation import Header
 
 REPLAYED = "Idempotency-Replayed"
 
 IdempotencyKey = Annotated[
     Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,255}$")] | None,
-    Header(
-        alias="Idempotency-Key",
-        description="Create nothing when this key has been used in the last 24 hours.",
-    ),
+    Header("Idempotency-Key", "Create nothing when this key has been used in the last 24 hours."),
 ]

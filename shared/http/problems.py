@@ -69,6 +69,15 @@ class UnsupportedMediaTypeError(ApiError):
     detail = "The body must be application/json in UTF-8."
 
 
+class InvalidRequestError(Exception):
+    """A field, a parameter or a header is not what it must be; `errors` are pydantic's."""
+
+    def __init__(self, errors: Sequence[Mapping[str, Any]]) -> None:
+        """Keep the errors."""
+        super().__init__()
+        self.errors = errors
+
+
 def problem(error: ApiError, request_id: str) -> Response[str]:
     """Tell the caller what went wrong, and under which id the log has more."""
     return _problem(error.status, error.detail, request_id)

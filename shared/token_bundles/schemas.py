@@ -82,6 +82,10 @@ def _true_or_false(value: object) -> object:
     return choices.get(value.lower(), value) if isinstance(value, str) else value
 
 
+def _separated(value: object) -> object:
+    return value.split(",") if isinstance(value, str) else value
+
+
 # For the API's document: what the validators say in code.
 STORABLE = Field(json_schema_extra={"pattern": r"^[^\u0000]*$"})
 STORABLE_AND_NOT_BLANK = Field(json_schema_extra={"pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"})
@@ -276,7 +280,9 @@ class TokenBundleListQuery(PageQuery):
 
     include_inactive: Annotated[StrictBool, BeforeValidator(_true_or_false)] = True
     q: Text = ""
-    sort: Annotated[tuple[SortKey, ...], Field(json_schema_extra={"minItems": 1})] = ("sort_order", "name")
+    sort: Annotated[
+        tuple[SortKey, ...], BeforeValidator(_separated), Field(json_schema_extra={"minItems": 1})
+    ] = ("sort_order", "name")
 
 
 Item = TypeVar("Item", bound=BaseModel)

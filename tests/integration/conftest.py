@@ -52,6 +52,8 @@ class SavepointEngine:
 @pytest.fixture
 def connection(database: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection]:
     with database.connect() as connection:
+        # What goes to the driver directly does not begin a transaction.
+        connection.execute(text("SELECT"))
         monkeypatch.setattr(database_engine, "engine", lambda: SavepointEngine(connection))
         yield connection
         connection.rollback()
