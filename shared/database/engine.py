@@ -4,18 +4,21 @@ import logging
 import select
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache, partial
 from typing import Any
 
 import pg8000
-from sqlalchemy import URL, Dialect, Engine, Executable, create_engine, event, make_url
+from sqlalchemy import URL, Engine, Executable, create_engine, event, make_url
+from sqlalchemy import Connection as SQLAlchemyConnection
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.postgresql.pg8000 import PGDialect_pg8000
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from shared.database.credentials import POSTGRES_PORT, password
-from shared.database.one_flush import DRIVER, OneFlushDialect
+from shared.database.one_flush import OneFlushConnection
 from shared.errors import DatabaseUnavailableError, OutcomeUnknownError, StillReferencedError
 from shared.settings import Timeouts, settings
 
@@ -33,19 +36,42 @@ UNAVAILABLE = (
 )
 SHUTDOWN = "57P"
 
+DRIVER = "incurious_pg8000"
+
 # The pool logs a traceback for each lost connection; the caller's 503 is logged already.
 logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
+
+
+class IncuriousDialect(PGDialect_pg8000):
+    """SQLAlchemy's dialect, which asks a new connection nothing: what it would learn matters to DDL alone."""
+
+    driver = DRIVER
+    supports_statement_cache = True
+
+    def initialize(self, connection: SQLAlchemyConnection) -> None:
+        """Spare the four round trips."""
+
+
+registry.register(f"postgresql.{DRIVER}", __name__, IncuriousDialect.__name__)
 
 
 class Statement:
     """A statement that SQLAlchemy has written once, to be executed many times without it."""
 
-    def __init__(self, statement: Executable) -> None:
-        """Compile it; a parameter that has a value already keeps it."""
-        compiled: Any = statement.compile(dialect=OneFlushDialect())  # type: ignore[attr-defined]
+    def __init__(self, statement: Executable, *, kept: bool = True) -> None:
+        """Compile it; `kept` on the server, unless its best plan depends on the values."""
+        # Postgres' own placeholders, which the driver need not translate.
+        dialect = PGDialect_pg8000(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+        compiled: Any = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
         self.sql = str(compiled)
-        self.names: tuple[str, ...] = tuple(compiled.positiontup)
-        self.constants = {name: value for name, value in compiled.params.items() if value is not None}
+        self.kept = kept
+        self._names: tuple[str, ...] = tuple(compiled.positiontup or ())
+        self._constants = {name: value for name, value in compiled.params.items() if value is not None}
+
+    def values(self, parameters: Mapping[str, Any]) -> list[Any]:
+        """Put parameters, given by name, in the order of the placeholders."""
+        given = {**self._constants, **parameters}
+        return [given[name] for name in self._names]
 
 
 class Connection:
@@ -57,10 +83,11 @@ class Connection:
 
     def execute(self, statement: Statement, parameters: Mapping[str, Any]) -> list[list[Any]]:
         """Execute a statement and return its rows, in one network round trip."""
-        values = {**statement.constants, **parameters}
         driver: Any = self._pooled.dbapi_connection
+        keeps = statement.kept and isinstance(driver, OneFlushConnection)
+        execute = driver.execute_kept if keeps else driver.execute_unnamed
         try:
-            answer = driver.execute_unnamed(statement.sql, [values[name] for name in statement.names])
+            answer = execute(statement.sql, statement.values(parameters))
         except Exception as error:
             # No other request may have one whose state nobody knows, or that leads to a replica.
             if not isinstance(error, pg8000.DatabaseError) or sqlstate(error) == READ_ONLY:
@@ -144,7 +171,7 @@ def make_engine(
 ) -> Engine:
     """Make an engine of one connection, because a Lambda environment answers one request at a time.
 
-    With `one_flush` each statement is a transaction of its own, and one network round trip.
+    With `one_flush` each statement takes one network round trip.
     """
     url = make_url(database_url)
     engine = create_engine(
@@ -153,7 +180,6 @@ def make_engine(
             port=url.port or POSTGRES_PORT,
             query={},
         ),
-        isolation_level="AUTOCOMMIT" if one_flush else None,
         connect_args={
             "timeout": timeouts.connect,
             "ssl_context": tls(url),
@@ -163,7 +189,8 @@ def make_engine(
         max_overflow=0,
         hide_parameters=True,
     )
-    event.listen(engine, "do_connect", partial(_connect_with_password, url))
+    connect = partial(OneFlushConnection, keeps_statements=not pooled) if one_flush else pg8000.connect
+    event.listen(engine, "do_connect", partial(_connect_with_password, url, connect))
     event.listen(engine, "connect", partial(_limit_answers, timeouts))
     event.listen(engine, "checkout", _refuse_dead_connection)
     event.listen(engine, "invalidate", _hang_up)
@@ -186,15 +213,20 @@ def tls(url: URL) -> ssl.SSLContext | bool:
 
 
 def _connect_with_password(
-    url: URL, dialect: Dialect, _record: object, arguments: Any, parameters: dict[str, Any]
+    url: URL,
+    connect: Callable[..., Any],
+    _dialect: object,
+    _record: object,
+    _arguments: object,
+    parameters: Any,
 ) -> Any:
     """Connect with the password of this moment, and when it is refused once more with a newer one."""
     try:
-        return dialect.connect(*arguments, **parameters | {"password": password(url)})
+        return connect(**parameters | {"password": password(url)})
     except pg8000.DatabaseError as error:
         if settings.database_auth != "secret" or error.args[0].get("C") not in PASSWORD_REFUSED:
             raise
-    return dialect.connect(*arguments, **parameters | {"password": password(url, again=True)})
+    return connect(**parameters | {"password": password(url, again=True)})
 
 
 def _limit_answers(timeouts: Timeouts, connection: Any, *_: object) -> None:

@@ -1,15 +1,16 @@
-"""A pg8000 connection that sends a statement in one flush, and SQLAlchemy's dialect for it.
+"""A pg8000 connection that sends a statement in one flush.
 
 pg8000 waits for the server after Parse, after Bind and Describe, and after Execute, and a Lambda is paid for
 waiting. This is written against the inside of pg8000 1.31, to which pyproject.toml pins it; the way back to
 the stock one is DATABASE_ONE_FLUSH=false.
 """
 
+import itertools
 from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 from struct import Struct
-from typing import Any
+from typing import Any, NamedTuple
 
 import pg8000
 from pg8000.converters import TIMESTAMPTZ, make_params, timestamptz_in
@@ -25,17 +26,15 @@ from pg8000.core import (
     SYNC_MSG,
     Context,
 )
-from sqlalchemy import Connection
-from sqlalchemy.dialects import registry
-from sqlalchemy.dialects.postgresql.pg8000 import PGDialect_pg8000
 
-DRIVER = "pg8000_one_flush"
+# The statement that was kept is gone, or its result has other columns since a migration.
+NO_SUCH_STATEMENT, CHANGED_RESULT = "26000", "0A000"
 
 _READ_BYTES = 32 * 1024
 _COUNT, _LENGTH = Struct("!H"), Struct("!i")
 _IS_NULL = _LENGTH.pack(-1)
-# Of Bind: the unnamed portal and statement, and all parameters as text; at its end, all results as text.
-_UNNAMED_AS_TEXT, _RESULTS_AS_TEXT = NULL_BYTE + NULL_BYTE + _COUNT.pack(0), _COUNT.pack(0)
+# All parameters as text, and at the end of Bind all results as text.
+_PARAMETERS_AS_TEXT, _RESULTS_AS_TEXT = _COUNT.pack(0), _COUNT.pack(0)
 _HEADER_BYTES = 1 + _LENGTH.size
 _ROW_HEADER_BYTES = _HEADER_BYTES + _COUNT.size
 
@@ -44,26 +43,27 @@ def _message(code: bytes, data: bytes) -> bytes:
     return code + _LENGTH.pack(len(data) + _LENGTH.size) + data
 
 
-_DESCRIBE_EXECUTE_SYNC = _message(DESCRIBE, PORTAL + NULL_BYTE) + EXECUTE_MSG + SYNC_MSG
+_DESCRIBE = _message(DESCRIBE, PORTAL + NULL_BYTE)
+
+
+class _Kept(NamedTuple):
+    """A statement that the server keeps, and what it has said of its result."""
+
+    name: bytes
+    columns: Any
+    input_funcs: Any
 
 
 class OneFlushConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 has no types
     """What pg8000's connection does, in one network round trip a statement."""
 
-    def __init__(self, **arguments: Any) -> None:
-        """Connect as pg8000 does."""
+    def __init__(self, *, keeps_statements: bool = False, **arguments: Any) -> None:
+        """Connect; behind a pooler the server that keeps a statement may be another one the next time."""
         super().__init__(**arguments)
         self.register_in_adapter(TIMESTAMPTZ, _timestamptz)
-        self._described: dict[bytes, tuple[Any, Any]] = {}
-
-    def cursor(self) -> "OneFlushCursor":
-        """Make a cursor for statements whose parameters are `$1`, `$2` and so on."""
-        return OneFlushCursor(self)
-
-    def commit(self) -> None:
-        """Commit what has been begun, if anything has."""
-        if self._in_transaction:
-            super().commit()
+        self._keeps_statements = keeps_statements
+        self._kept: dict[str, _Kept] = {}
+        self._numbers = itertools.count()
 
     def execute_unnamed(
         self, statement: str, vals: Sequence[Any] = (), oids: Sequence[int] = (), stream: Any = None
@@ -71,17 +71,52 @@ class OneFlushConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 has
         """Execute a statement with Postgres' own placeholders."""
         if stream is not None:
             return super().execute_unnamed(statement, vals, oids, stream)
+        parse = _parse(NULL_BYTE, statement, tuple(oids), self._client_encoding)
+        return self._send(Context(statement), parse, self._bind(NULL_BYTE, vals), _DESCRIBE)
+
+    def execute_kept(self, statement: str, vals: Sequence[Any]) -> Context:
+        """Execute a statement that the server parses once, and plans once when its values do not matter."""
+        if not self._keeps_statements:
+            return self.execute_unnamed(statement, vals)
+        kept = self._kept.get(statement)
+        if kept is None or kept.columns is None:
+            return self._keep(statement, vals, kept)
+        context = Context(statement, columns=kept.columns, input_funcs=kept.input_funcs)
+        try:
+            return self._send(context, self._bind(kept.name, vals))
+        except pg8000.DatabaseError as error:
+            if self._in_transaction or error.args[0].get("C") not in {NO_SUCH_STATEMENT, CHANGED_RESULT}:
+                raise
+        # Which has done nothing.
+        del self._kept[statement]
+        return self._keep(statement, vals)
+
+    def _keep(self, statement: str, vals: Sequence[Any], kept: _Kept | None = None) -> Context:
+        """Have the server keep it, if it does not yet, and learn what its result is like."""
+        name = kept.name if kept else b"kept_%d\0" % next(self._numbers)
+        parse = b"" if kept else _parse(name, statement, (), self._client_encoding)
+        context = Context(statement)
+        context.is_parsed = kept is not None
+        try:
+            return self._send(context, parse, self._bind(name, vals), _DESCRIBE)
+        finally:
+            # What it does with these values may fail after the server has accepted it.
+            if context.is_parsed:
+                self._kept[statement] = _Kept(name, context.columns, context.input_funcs)
+
+    def handle_PARSE_COMPLETE(self, _data: bytes, context: Context) -> None:  # noqa: N802 - pg8000's name
+        """Note that the server has accepted the statement."""
+        context.is_parsed = True
+
+    def _send(self, context: Context, *messages: bytes) -> Context:
         if self._sock is None:
             raise pg8000.InterfaceError("connection is closed")
-        context = Context(statement)
-        # What cannot be encoded raises here, before any of it has left.
-        parse, bind = _parse(statement, tuple(oids), self._client_encoding), self._bind(vals)
-        self._usock.sendall(parse + bind + _DESCRIBE_EXECUTE_SYNC)
+        self._usock.sendall(b"".join([*messages, EXECUTE_MSG, SYNC_MSG]))
         self.handle_messages(context)
         return context
 
-    def _bind(self, values: Sequence[Any]) -> bytes:
-        parts = [_UNNAMED_AS_TEXT, _COUNT.pack(len(values))]
+    def _bind(self, name: bytes, values: Sequence[Any]) -> bytes:
+        parts = [NULL_BYTE, name, _PARAMETERS_AS_TEXT, _COUNT.pack(len(values))]
         for text in make_params(self.py_types, values):
             if text is None:
                 parts.append(_IS_NULL)
@@ -90,14 +125,6 @@ class OneFlushConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 has
                 parts += _LENGTH.pack(len(encoded)), encoded
         parts.append(_RESULTS_AS_TEXT)
         return _message(BIND, b"".join(parts))
-
-    def handle_ROW_DESCRIPTION(self, data: bytes, context: Context) -> None:  # noqa: N802 - pg8000's name
-        """Read the description of a result once; each statement has the same each time."""
-        if data not in self._described:
-            super().handle_ROW_DESCRIPTION(data, context)
-            self._described[data] = context.columns, context.input_funcs
-        context.columns, context.input_funcs = self._described[data]
-        context.rows = context.rows or []
 
     def handle_messages(self, context: Context) -> None:
         """Read what the server answers up to ReadyForQuery, in pieces as large as they come."""
@@ -118,49 +145,18 @@ class OneFlushConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 has
             raise context.error
 
     def _row(self, data: bytes, start: int, decoders: Sequence[Any]) -> list[Any]:
+        unpack, encoding = _LENGTH.unpack_from, self._client_encoding
         row: list[Any] = []
         for decode in decoders:
-            (length,) = _LENGTH.unpack_from(data, start)
-            start += _LENGTH.size
+            (length,) = unpack(data, start)
+            start += 4
             if length < 0:
                 row.append(None)
             else:
-                row.append(decode(data[start : start + length].decode(self._client_encoding)))
-                start += length
+                end = start + length
+                row.append(decode(data[start:end].decode(encoding)))
+                start = end
         return row
-
-
-class OneFlushCursor(pg8000.Cursor):  # type: ignore[misc]  # as above
-    """pg8000's cursor, without turning the placeholders of other drivers into Postgres' own."""
-
-    def execute(self, operation: str, args: Sequence[Any] = (), stream: Any = None) -> None:
-        """Execute a statement, without parameters possibly several."""
-        if not args or stream is not None:
-            super().execute(operation, args, stream)
-            return
-        if not self._c.autocommit and not self._c._in_transaction:  # noqa: SLF001 - a cursor of that connection
-            self._c.execute_simple("begin transaction")
-        self._context = self._c.execute_unnamed(operation, args, self._input_oids)
-        self._row_iter = None if self._context.rows is None else iter(self._context.rows)
-        self._input_oids: Sequence[int] = ()
-
-
-class OneFlushDialect(PGDialect_pg8000):
-    """SQLAlchemy's dialect for these connections."""
-
-    driver = DRIVER
-    supports_statement_cache = True
-
-    def __init__(self, **arguments: Any) -> None:
-        """Write placeholders as Postgres does."""
-        super().__init__(**arguments, paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
-
-    def connect(self, *_: Any, **arguments: Any) -> Any:
-        """Open a connection."""
-        return OneFlushConnection(**arguments)
-
-    def initialize(self, connection: Connection) -> None:
-        """Ask the server nothing: its version decides on DDL, which no function of the API has."""
 
 
 def _end_of_message(data: bytes, start: int) -> int:
@@ -172,9 +168,9 @@ def _end_of_message(data: bytes, start: int) -> int:
 
 
 @lru_cache
-def _parse(statement: str, oids: tuple[int, ...], encoding: str) -> bytes:
+def _parse(name: bytes, statement: str, oids: tuple[int, ...], encoding: str) -> bytes:
     types = [_LENGTH.pack(max(oid, 0)) for oid in oids]
-    parts = [NULL_BYTE, statement.encode(encoding), NULL_BYTE, _COUNT.pack(len(oids)), *types]
+    parts = [name, statement.encode(encoding), NULL_BYTE, _COUNT.pack(len(oids)), *types]
     return _message(PARSE, b"".join(parts))
 
 
@@ -183,6 +179,3 @@ def _timestamptz(text: str) -> Any:
         return datetime.fromisoformat(text)
     except ValueError:  # infinity, or a year that Python does not have
         return timestamptz_in(text)
-
-
-registry.register(f"postgresql.{DRIVER}", __name__, OneFlushDialect.__name__)

@@ -37,8 +37,8 @@ metrics = Metrics(namespace="TokenBundles", service="token-bundles")
 class Api(APIGatewayHttpResolver):
     """The routes of one function, for callers whose token has the scope.
 
-    They are declared to Powertools, which can describe them. Requests are answered here: API Gateway has chosen
-    the function, and the little that is left to resolve would cost a multiple in Powertools.
+    They are declared to Powertools, which can describe them. Requests are answered here: API Gateway has
+    chosen the function, and the little that is left to resolve would cost a multiple in Powertools.
     """
 
     def __init__(self, scope: str, counts: str | None = None) -> None:

@@ -29,8 +29,8 @@ class Query(NamedTuple):
 class Operation:
     """A function, and the requests that it answers.
 
-    Powertools would look at the annotations again with each request, which costs as much as the query. Here one
-    pydantic model of all arguments is made of them when the function is declared.
+    Powertools would look at the annotations again with each request, which costs as much as the query. Here
+    one pydantic model of all arguments is made of them when the function is declared.
     """
 
     def __init__(self, method: str, rule: str, function: Callable[..., Response[Any]]) -> None:

@@ -268,7 +268,7 @@ def _find(sort: tuple[str, ...], *, include_inactive: bool, by_name: bool) -> St
     if by_name:
         matching = matching.where(func.lower(BUNDLES.c.name).like(func.lower(_text("pattern")), escape="/"))
     # The id comes last, so that no bundle repeats or goes missing between pages.
-    return _page_of(matching, [*sort, "id"])
+    return Statement(_page_of(matching, [*sort, "id"]), kept=False)
 
 
 @cache
@@ -292,7 +292,7 @@ def _find_changes() -> Statement:
     matching = select(*columns, before.label("before"), after.label("after")).where(
         CHANGES.c.bundle_id == BUNDLE_ID
     )
-    return _page_of(matching, ["-version"])
+    return Statement(_page_of(matching, ["-version"]))
 
 
 def _parameter(field: str) -> BindParameter[Any]:
@@ -327,7 +327,7 @@ def _recorded(changed: CTE, bundle: ColumnElement[Any] | None = None) -> CTE:
     return insert(CHANGES).from_select(list(entry), select(*entry.values())).cte("recorded")
 
 
-def _page_of(matching: Select[Any], sort: Sequence[str]) -> Statement:
+def _page_of(matching: Select[Any], sort: Sequence[str]) -> Select[Any]:
     """Select a page with the total beside it, which is counted only when the page does not tell it."""
     limit, offset = (bindparam(name, type_=BigInteger) for name in ("limit", "offset"))
     source = matching.get_final_froms()[0]
@@ -344,7 +344,7 @@ def _page_of(matching: Select[Any], sort: Sequence[str]) -> Statement:
     total = select(case((is_last, offset + on_page), else_=all_matching).label("total")).subquery("total")
     # The total comes first, so that a page past the end, which has no rows, still has one.
     with_total = select(page, total.c.total).select_from(total.outerjoin(page, true()))
-    return Statement(with_total.order_by(*_order(page, sort)))
+    return with_total.order_by(*_order(page, sort))
 
 
 def _order(source: FromClause, sort: Sequence[str]) -> list[ColumnElement[Any]]:

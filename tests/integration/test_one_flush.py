@@ -2,20 +2,22 @@
 
 import os
 import random
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import pg8000
 import pytest
-from sqlalchemy import Connection, Engine, bindparam, make_url, text
+from sqlalchemy import Engine, bindparam, make_url, text
 
-from shared.database.engine import make_engine
+from shared.database.engine import Connection, Statement, make_engine
 from shared.database.one_flush import OneFlushConnection
 from shared.settings import Timeouts
+from tests.client import request
 from tests.integration.conftest import functions_with
 from tests.proxy import Proxy
 
@@ -76,10 +78,12 @@ OTHERS: list[tuple[str, list[Any]]] = [
     ("SELECT NULL::integer, $1::text", [None]),
 ]
 
+DIVISION = Statement(text("SELECT 6 / CAST(:x AS integer)"))
+
 Outcome = tuple[str, Any]
 
 
-def connect(kind: type[pg8000.Connection], database: Engine) -> pg8000.Connection:
+def connect(kind: Callable[..., pg8000.Connection], database: Engine) -> pg8000.Connection:
     url = database.url
     connection = kind(
         user=url.username, host=url.host, port=url.port, database=url.database, ssl_context=False
@@ -97,7 +101,7 @@ def stock(database: Engine) -> Iterator[pg8000.Connection]:
 
 @pytest.fixture
 def ours(database: Engine) -> Iterator[OneFlushConnection]:
-    connection = connect(OneFlushConnection, database)
+    connection = connect(partial(OneFlushConnection, keeps_statements=True), database)
     yield connection
     with suppress(pg8000.Error, OSError):
         connection.close()
@@ -155,18 +159,70 @@ class TestLikeTheStockConnection:
         everything = "SELECT number FROM things ORDER BY number"
         assert outcome(ours, everything, []) == outcome(stock, everything, [])
 
-    def test_parameters_and_placeholders_of_sqlalchemy(self, database: Engine) -> None:
-        statement = text(
-            "SELECT :one AS one, CAST(:two AS numeric) / :three AS two, '100%' AS three"
-        ).bindparams(bindparam("three", 4))
-        rows = []
+    def test_named_parameters(self, database: Engine) -> None:
+        statement = Statement(
+            text("SELECT :one AS one, CAST(:two AS numeric) / :three AS two, '100%' AS three").bindparams(
+                bindparam("three", 4)
+            )
+        )
         for one_flush in (False, True):
             engine = make_engine(url_of(database), Timeouts(), one_flush=one_flush)
-            with engine.connect() as connection:
-                parameters = {"one": "%s $1 :x", "two": Decimal(1)}
-                rows.append(connection.execute(statement, parameters).mappings().one())
+            with closing(engine.raw_connection()) as pooled:
+                rows = Connection(pooled).execute(statement, {"one": "%s $1 :x", "two": Decimal(1)})
             engine.dispose()
-        assert dict(rows[0]) == dict(rows[1]) == {"one": "%s $1 :x", "two": Decimal("0.25"), "three": "100%"}
+            assert rows == [["%s $1 :x", Decimal("0.25"), "100%"]]
+
+
+class TestKeptStatements:
+    def execute(self, ours: OneFlushConnection, statement: str, values: list[Any]) -> list[list[Any]]:
+        rows: list[list[Any]] = ours.execute_kept(statement, values).rows
+        return rows
+
+    def kept(self, ours: OneFlushConnection) -> int:
+        (count,) = ours.execute_unnamed("SELECT count(*) FROM pg_prepared_statements").rows[0]
+        return int(count)
+
+    def test_like_others(self, stock: pg8000.Connection, ours: OneFlushConnection) -> None:
+        for cast, values in TYPES:
+            for value in [*values, None]:
+                statement = f"SELECT $1::{cast} AS one"
+                expected = stock.execute_unnamed(statement, [value])
+                got = ours.execute_kept(statement, [value])
+                assert (got.rows, got.row_count) == (expected.rows, expected.row_count)
+        assert self.kept(ours) == len(TYPES)
+
+    def test_an_error_does_not_keep_it_twice(self, ours: OneFlushConnection) -> None:
+        for divisor in (0, 0, 1, 0, 1):
+            if divisor:
+                assert self.execute(ours, "SELECT 1 / $1::integer", [divisor]) == [[1]]
+            else:
+                with pytest.raises(pg8000.DatabaseError, match="division by zero"):
+                    self.execute(ours, "SELECT 1 / $1::integer", [divisor])
+        assert self.kept(ours) == 1
+
+    def test_its_result_has_changed(self, ours: OneFlushConnection) -> None:
+        """As when a migration changes a column's type."""
+        ours.execute_unnamed("INSERT INTO things VALUES (1)")
+        statement = "SELECT number FROM things WHERE number = $1::integer"
+        assert self.execute(ours, statement, [1]) == [[1]]
+        ours.execute_unnamed("ALTER TABLE things ALTER number TYPE numeric(3, 1)")
+        for _ in range(2):
+            assert self.execute(ours, statement, [1]) == [[Decimal("1.0")]]
+
+    def test_the_server_has_forgotten_it(self, ours: OneFlushConnection) -> None:
+        assert self.execute(ours, "SELECT $1::integer", [1]) == [[1]]
+        ours.execute_simple("DEALLOCATE ALL")
+        assert self.execute(ours, "SELECT $1::integer", [2]) == [[2]]
+
+    def test_not_behind_a_pooler(self, database: Engine) -> None:
+        for pooled, count in ((False, 1), (True, 0)):
+            engine = make_engine(url_of(database), Timeouts(), one_flush=True, pooled=pooled)
+            with closing(engine.raw_connection()) as connection:
+                Connection(connection).execute(Statement(text("SELECT 1")), {})
+                driver = connection.dbapi_connection
+                assert isinstance(driver, OneFlushConnection)
+                assert self.kept(driver) == count
+            engine.dispose()
 
 
 class TestOneRoundTrip:
@@ -175,31 +231,26 @@ class TestOneRoundTrip:
         with Proxy(url_of(database)) as proxy:
             yield proxy
 
-    @pytest.fixture
-    def connection(self, proxy: Proxy) -> Iterator[Connection]:
+    def test_connecting_and_asking(self, proxy: Proxy) -> None:
         engine = make_engine(proxy.url, Timeouts(), one_flush=True)
-        with engine.connect() as connection:
-            yield connection
+        for number in range(1, 4):
+            with closing(engine.raw_connection()) as pooled:
+                rows = Connection(pooled).execute(DIVISION, {"x": number})
+            assert rows == [[6 // number]]
+            assert proxy.round_trips == 1 + number
+        with closing(engine.raw_connection()) as pooled:
+            with pytest.raises(pg8000.DatabaseError, match="division by zero"):
+                Connection(pooled).execute(DIVISION, {"x": 0})
+            assert Connection(pooled).execute(DIVISION, {"x": 6}) == [[1]]
+        assert proxy.round_trips == 6
         engine.dispose()
-
-    def test_connecting_and_asking(self, proxy: Proxy, connection: Connection) -> None:
-        assert proxy.round_trips == 1
-        assert connection.scalar(text("SELECT CAST(:x AS integer)"), {"x": 1}) == 1
-        connection.commit()
-        assert proxy.round_trips == 2
-        with pytest.raises(Exception, match="division by zero"):
-            connection.execute(text("SELECT 1 / CAST(:x AS integer)"), {"x": 0})
-        connection.rollback()
-        assert connection.scalar(text("SELECT CAST(:x AS integer)"), {"x": 1}) == 1
-        assert proxy.round_trips == 4
 
     def test_stock_takes_more(self, proxy: Proxy) -> None:
         engine = make_engine(proxy.url, Timeouts())
-        with engine.connect() as connection:
+        with closing(engine.raw_connection()) as pooled:
             warm = proxy.round_trips
-            assert connection.scalar(text("SELECT CAST(:x AS integer)"), {"x": 1}) == 1
-            connection.rollback()
-            assert proxy.round_trips - warm == 7
+            assert Connection(pooled).execute(DIVISION, {"x": 6}) == [[1]]
+            assert proxy.round_trips - warm == 3
         engine.dispose()
 
 
@@ -225,9 +276,11 @@ class TestBrokenConnection:
 def test_a_setting_switches_it_off(database: Engine) -> None:
     from shared.database import engine  # noqa: PLC0415
 
-    for setting, dialect in (("true", "pg8000_one_flush"), ("false", "pg8000")):
+    for setting, kind in (("true", OneFlushConnection), ("false", pg8000.Connection)):
         with functions_with(DATABASE_URL=url_of(database), DATABASE_ONE_FLUSH=setting):
-            assert engine.engine().driver == dialect
+            with closing(engine.engine().raw_connection()) as connection:
+                assert type(connection.dbapi_connection) is kind
+            assert request("GET").status == 200
 
 
 def url_of(database: Engine) -> str:
