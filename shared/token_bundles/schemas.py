@@ -4,6 +4,7 @@ import json
 import re
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Annotated, Any, Generic, Literal, TypeVar
 from uuid import UUID
 
@@ -218,7 +219,7 @@ class TokenBundleChangeRead(BaseModel):
     @classmethod
     def of(cls, change: TokenBundleChange) -> "TokenBundleChangeRead":
         """Show a stored change."""
-        before, after = _editable_fields(change.before), _editable_fields(change.after)
+        after, before = _editable_fields(change.after), _editable_fields(change.before)
         return cls(
             version=change.version,
             action=change.action,
@@ -234,6 +235,8 @@ class TokenBundleChangeRead(BaseModel):
         )
 
 
+# What there was before a change is what there was after the one below it.
+@lru_cache(maxsize=1)
 def _editable_fields(snapshot: str | None) -> dict[str, Any]:
     if snapshot is None:
         return {}
