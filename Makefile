@@ -24,7 +24,7 @@ export ARCHITECTURE
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: dev test lint format validate build deploy smoke deployed-python clean build-SharedLayer build-Migrate
+.PHONY: dev test lint format openapi validate build deploy smoke deployed-python clean build-SharedLayer build-Migrate
 
 dev: $(VENV)/.synced
 	$(VENV)/bin/python -m dev serve
@@ -36,6 +36,10 @@ lint: $(VENV)/.synced
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+# From what the handlers say; a test compares it.
+openapi: $(VENV)/.synced
+	$(VENV)/bin/python -m dev openapi
 
 format: $(VENV)/.synced
 	$(VENV)/bin/ruff check --fix .

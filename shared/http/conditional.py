@@ -49,5 +49,9 @@ IfMatch = Annotated[
 ]
 IfNoneMatch = Annotated[
     str | None,
-    Header(alias="If-None-Match", description="Answer 304 when one of these entity tags is current."),
+    Header(
+        alias="If-None-Match",
+        description="Answer 304 when one of these entity tags is current.",
+        examples=['"3"'],
+    ),
 ]

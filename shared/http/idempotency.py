@@ -12,5 +12,6 @@ IdempotencyKey = Annotated[
     Header(
         alias="Idempotency-Key",
         description="Create nothing when this key has been used in the last 24 hours.",
+        examples=["0b6a2f3c-7a53-4d0e-9a55-5f0f6ad3c6f1"],
     ),
 ]
