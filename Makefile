@@ -67,7 +67,7 @@ deployed-python:
 	@echo "$(DEPLOYED_PYTHON)"
 
 clean:
-	rm -rf .venv* .dev .aws-sam .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv* .dev .aws-sam artifacts .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 # Called by `sam build`, which says where the artifact goes; /opt and /var/task are where Lambda puts it.
 build-SharedLayer:
