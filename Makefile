@@ -23,8 +23,10 @@ SAM := $(SAM_VENV)/bin/sam
 export ARCHITECTURE
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export SAM_CLI_TELEMETRY := 0
+export REDOCLY_TELEMETRY := off
+export REDOCLY_SUPPRESS_UPDATE_NOTICE := true
 
-.PHONY: dev test lint format validate build deploy smoke deployed-python clean build-SharedLayer build-Migrate
+.PHONY: dev test lint format openapi lint-openapi client validate build deploy smoke deployed-python clean build-SharedLayer build-Migrate
 
 dev: $(VENV)/.synced
 	$(VENV)/bin/python -m dev serve
@@ -36,6 +38,17 @@ lint: $(VENV)/.synced
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+# From what the handlers say; a test compares it.
+openapi: $(VENV)/.synced
+	$(VENV)/bin/python -m dev openapi
+
+lint-openapi: client/node_modules/.package-lock.json
+	npm --prefix client run --silent lint
+
+# Types for TypeScript, and an example that must compile with them.
+client: client/node_modules/.package-lock.json
+	npm --prefix client run --silent check
 
 format: $(VENV)/.synced
 	$(VENV)/bin/ruff check --fix .
@@ -63,7 +76,7 @@ deployed-python:
 	@echo "$(DEPLOYED_PYTHON)"
 
 clean:
-	rm -rf .venv* .dev .aws-sam .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv* .dev .aws-sam artifacts client/node_modules client/api.d.ts .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 # Called by `sam build`, which says where the artifact goes; /opt and /var/task are where Lambda puts it.
 build-SharedLayer:
@@ -113,6 +126,9 @@ $(VENV)/.synced: pyproject.toml uv.lock
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv
 	$(UV) sync --frozen --quiet
 	touch $@
+
+client/node_modules/.package-lock.json: client/package.json client/package-lock.json
+	npm --prefix client ci --silent
 
 $(SAM_VENV)/.installed: $(VENV)/.synced
 	$(UV) venv --quiet --clear --python $(VENV)/bin/python $(SAM_VENV)

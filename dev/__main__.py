@@ -71,6 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     migrate.set_defaults(run=_migrate)
 
+    openapi = commands.add_parser("openapi", help="write openapi.json anew, from what the handlers say")
+    openapi.set_defaults(run=_openapi)
+
     psql = commands.add_parser(
         "psql", help="a shell on the database, with psql's own arguments", add_help=False
     )
@@ -121,6 +124,12 @@ def _migrate(arguments: argparse.Namespace) -> None:
         database.migrate(arguments.command, arguments.revision or "head")
         if arguments.command in {"upgrade", "downgrade"}:
             database.migrate("current")
+
+
+def _openapi(_arguments: argparse.Namespace) -> None:
+    from dev.openapi import COMMITTED, text
+
+    COMMITTED.write_text(text())
 
 
 def _psql(arguments: argparse.Namespace) -> int:

@@ -22,7 +22,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dev import tokens
+from dev import docs, tokens
 from dev.authorizer import JwtAuthorizer, UnauthorizedError, token_scopes
 from dev.events import ACCOUNT_ID, Admitted, to_event, to_response
 from dev.template import Cors, Function, Template
@@ -37,16 +37,19 @@ def create_app(
 ) -> Starlette:
     """Make the application; `on_timeout` is called when a function did not end in time, and so never may."""
     keys = tokens.jwks(key)
-    app = Starlette(
+    api = Starlette(
         routes=[
             Route("/.well-known/openid-configuration", _openid_configuration),
             Route("/.well-known/jwks.json", lambda _: JSONResponse(keys)),
         ],
         middleware=[Middleware(HttpApiCors, template.cors)] if template.cors else [],
     )
+    # No other origin may read the token in the page: the allowed ones are for the API alone.
+    app = Starlette(routes=docs.ROUTES)
     # For every other path; a mount at "/" leaves out those with a line feed.
-    app.router.default = HttpApi(template, key, Functions(on_timeout))
-    app.router.redirect_slashes = False
+    app.router.default = api
+    api.router.default = HttpApi(template, key, Functions(on_timeout))
+    app.router.redirect_slashes = api.router.redirect_slashes = False
     return app
 
 

@@ -1,194 +1,238 @@
-"""The OpenAPI document of the API: what the handlers say of themselves, and what they have in common."""
+"""The OpenAPI document: what the handlers say of themselves, and what they need not know at run time."""
 
+import importlib
 import json
+import re
 import sys
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin
 
-from dev.local import local_template
-from dev.template import Route, Template
+import yaml
+from aws_lambda_powertools.event_handler.openapi import params
 
-PROBLEM = {
-    "type": "object",
-    "description": "What went wrong, as in RFC 9457; `error` is the sentence to show to a person.",
-    "required": ["type", "title", "status", "detail", "error", "request_id"],
-    "properties": {
-        "type": {"const": "about:blank"},
-        "title": {"type": "string"},
-        "status": {"type": "integer", "minimum": 400, "maximum": 599},
-        "detail": {"type": "string"},
-        "error": {"type": "string", "description": "The same as `detail`."},
-        "request_id": {"type": "string"},
-        "errors": {
-            "type": "array",
-            "description": "Every field, parameter and header that is wrong.",
-            "minItems": 1,
-            "items": {
-                "type": "object",
-                "required": ["detail", "code"],
-                "properties": {
-                    "pointer": {"type": "string", "description": "The field, as a JSON pointer."},
-                    "parameter": {"type": "string"},
-                    "header": {"type": "string"},
-                    "detail": {"type": "string"},
-                    "code": {"type": "string"},
-                },
-                "additionalProperties": False,
-            },
-        },
-    },
-    "additionalProperties": False,
-}
-GATEWAY_MESSAGE = {
-    "type": "object",
-    "description": "What API Gateway answers by itself.",
-    "required": ["message"],
-    "properties": {"message": {"type": "string"}},
-    "additionalProperties": False,
-}
+from dev.local import ROOT, local_template
+from dev.template import Route
+from shared.errors import (
+    ApiError,
+    ChangedMeanwhileError,
+    DatabaseUnavailableError,
+    KeyUsedDifferentlyError,
+    NotFoundError,
+    StillReferencedError,
+)
+from shared.http.idempotency import REPLAYED
+from shared.http.operation import Header, Query
+from shared.http.problems import (
+    PROBLEM_JSON,
+    BodyTooLargeError,
+    ForbiddenError,
+    UnauthorizedError,
+    UnsupportedMediaTypeError,
+    problem,
+    validation_problem,
+)
 
-REASONS = {
-    HTTPStatus.NOT_MODIFIED: "The caller has the current version.",
-    HTTPStatus.BAD_REQUEST: "A field, parameter or header is wrong; `errors` names each.",
-    HTTPStatus.UNAUTHORIZED: "No token, or one that is not valid.",
-    HTTPStatus.FORBIDDEN: "The token does not have the scope.",
-    HTTPStatus.NOT_FOUND: "There is no such token bundle.",
-    HTTPStatus.CONFLICT: "The token bundle is still used elsewhere: deactivate it instead.",
-    HTTPStatus.PRECONDITION_FAILED: "The token bundle has changed since it was read.",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is over 64 KiB.",
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is not application/json in UTF-8.",
-    HTTPStatus.UNPROCESSABLE_ENTITY: "The Idempotency-Key has been used with a different body.",
-    HTTPStatus.INTERNAL_SERVER_ERROR: "An error of ours.",
-    HTTPStatus.SERVICE_UNAVAILABLE: "The database cannot be reached or is too slow.",
+COMMITTED = ROOT / "openapi.json"
+FRAME = ROOT / "dev/openapi.yaml"
+REQUEST_ID = "JKJaXmPLvHcESHA="
+
+# What there is in an operation only when its requests have something: a method, a parameter, a body.
+ALWAYS = "always"
+ERRORS: dict[type[ApiError], str] = {
+    UnauthorizedError: ALWAYS,
+    ForbiddenError: ALWAYS,
+    NotFoundError: "bundle_id",
+    StillReferencedError: "DELETE",
+    ChangedMeanwhileError: "If-Match",
+    BodyTooLargeError: "requestBody",
+    UnsupportedMediaTypeError: "requestBody",
+    KeyUsedDifferentlyError: "Idempotency-Key",
+    ApiError: ALWAYS,
+    DatabaseUnavailableError: ALWAYS,
 }
+# As pydantic reports them.
+INVALID: dict[str, list[dict[str, Any]]] = {
+    "requestBody": [
+        {"type": "missing", "loc": ("body", "name")},
+        {"type": "decimal_max_places", "loc": ("body", "price"), "ctx": {"decimal_places": 2}},
+    ],
+    "page": [{"type": "greater_than_equal", "loc": ("query", "page"), "ctx": {"ge": 1}}],
+    "If-Match": [{"type": "entity_tags", "loc": ("header", "if-match")}],
+    "Idempotency-Key": [{"type": "string_pattern_mismatch", "loc": ("header", "idempotency-key")}],
+}
+HEADERS_OF_A_CREATION = ["Location", REPLAYED]
+HEADERS_OF_ERRORS = {UnauthorizedError: ["WWW-Authenticate"], DatabaseUnavailableError: ["Retry-After"]}
 # What API Gateway answers by itself, without a function.
-GATEWAYS_OWN = {
-    HTTPStatus.UNAUTHORIZED,
-    HTTPStatus.FORBIDDEN,
-    HTTPStatus.NOT_FOUND,
-    HTTPStatus.INTERNAL_SERVER_ERROR,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-}
-HEADERS = {
-    "ETag": "The entity tag of the bundle's version, for If-Match and If-None-Match.",
-    "Location": "The path of the new bundle.",
-    "Idempotency-Replayed": "`true` when this is the answer to an earlier request with the same key.",
-    "Retry-After": "Seconds to wait before the next try.",
-}
+GATEWAYS_OWN = {UnauthorizedError, ForbiddenError, NotFoundError, ApiError, DatabaseUnavailableError}
 
 
 def document() -> dict[str, Any]:
-    """Put the handlers' own documents together, and add what the functions need not be told at run time."""
-    template = local_template()
+    """Put the handlers' own documents together, and add what they do not say."""
+    frame: dict[str, Any] = yaml.safe_load(FRAME.read_text())
+    examples, components = frame.pop("examples"), frame.pop("components")
+    components["responses"] = {error.__name__: _problem_response(error) for error in ERRORS}
     paths: dict[str, Any] = {}
-    schemas: dict[str, Any] = {"Problem": PROBLEM, "GatewayMessage": GATEWAY_MESSAGE}
+    template = local_template()
+    if (folder := str(template.code_folder)) not in sys.path:
+        sys.path.insert(0, folder)
     for route in template.routes:
-        own = _own_document(template, route)
-        components = own["components"]["schemas"]
+        own = _own_document(route)
         operation = own["paths"].get(route.path, {}).get(route.method.lower())
         if operation is None:  # the collection's twin with a slash at its end
             continue
-        _describe_parameters(operation, components)
-        _describe_answers(operation, route)
-        operation["security"] = [{"jwt": list(route.scopes)}]
+        schemas = own["components"]["schemas"]
+        _describe(operation, route)
+        _describe_parameters(operation, schemas)
+        _describe_responses(operation, route)
+        _show_examples(operation, examples)
         paths.setdefault(route.path, {})[route.method.lower()] = operation
-        schemas |= components
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": "Token bundles: the admin API", "version": "1"},
-        "paths": paths,
-        "components": {
-            "schemas": _reachable(paths, schemas),
-            "securitySchemes": {"jwt": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
-        },
-    }
+        components["schemas"] |= schemas
+    components["schemas"] = _reachable(components["schemas"], [paths, components["responses"]])
+    return {**frame, "paths": paths, "components": components}
 
 
-def _own_document(template: Template, route: Route) -> dict[str, Any]:
-    folder = str(template.code_folder)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    text = route.function.load().get_openapi_json_schema(title="", version="")
-    own: dict[str, Any] = json.loads(text, parse_float=_bound)
+def text() -> str:
+    """Write the document as it is committed."""
+    return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _own_document(route: Route) -> dict[str, Any]:
+    handler = route.function.load()
+    _mark_for_powertools(_function(route))
+    written = handler.get_openapi_json_schema(title="", version="")
+    renamed = re.sub(r"\bPage_(\w+)Read_", r"\1Page", written)
+    own: dict[str, Any] = json.loads(renamed, parse_float=_bound, object_hook=_without_title)
     return own
 
 
-def _bound(text: str) -> int | float:
+def _function(route: Route) -> Any:
+    return getattr(importlib.import_module(route.function.module), route.function.module)
+
+
+def _mark_for_powertools(function: Any) -> None:
+    """Say in Powertools' words where an argument comes from, which deployed functions do without."""
+    for name, annotation in function.__annotations__.items():
+        if get_origin(annotation) is Annotated:
+            kind, *marks = get_args(annotation)
+            function.__annotations__[name] = Annotated[kind, *map(_mark, marks)]
+
+
+def _mark(mark: Any) -> Any:
+    match mark:
+        case Query():
+            return params.Query()
+        case Header(name, description, example):
+            return params.Header(alias=name, description=description, examples=[example] if example else None)
+        case _:
+            return mark
+
+
+def _bound(number: str) -> int | float:
     """Undo Powertools' writing every bound as a float, and its rounding the largest page number up."""
-    number = float(text)
-    return min(int(number), 2**63 - 1) if number.is_integer() else number
+    value = float(number)
+    return min(int(value), 2**63 - 1) if value.is_integer() else value
 
 
-def _describe_parameters(operation: dict[str, Any], components: dict[str, Any]) -> None:
+def _without_title(schema: dict[str, Any]) -> dict[str, Any]:
+    """Leave out pydantic's titles, which are the names once more."""
+    return {name: value for name, value in schema.items() if not (name == "title" and isinstance(value, str))}
+
+
+def _describe(operation: dict[str, Any], route: Route) -> None:
+    # Of its own accord Powertools appends the path and the method.
+    address = re.sub(r"\W", "_", f"{route.path}_{route.method.lower()}")
+    operation |= {
+        "summary": _function(route).__doc__.rstrip("."),
+        "description": f"Needs a token with the scope `{route.scopes[0]}`.",
+        "operationId": operation["operationId"].removesuffix(address),
+        # The tag is the resource, and so is what a scope begins with.
+        "tags": [route.scopes[0].partition(":")[0]],
+        "security": [{"jwt": list(route.scopes)}],
+    }
+
+
+def _describe_parameters(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
     parameters = operation.get("parameters", [])
     # Of a model of query parameters Powertools says no more than their types, and what it knows elsewhere.
     in_query = {parameter["name"] for parameter in parameters if parameter["in"] == "query"}
     constraints: dict[str, Any] = next(
-        (model["properties"] for model in components.values() if in_query == model["properties"].keys()), {}
+        (model["properties"] for model in schemas.values() if in_query == model["properties"].keys()), {}
     )
     for parameter in parameters:
         schema = constraints.get(parameter["name"], parameter["schema"])
         # What is absent is not null.
         choices = [choice for choice in schema.pop("anyOf", []) if choice != {"type": "null"}]
-        parameter["schema"] = schema | (choices[0] if choices else {})
+        schema |= choices[0] if choices else {}
+        if description := schema.pop("description", None):
+            parameter["description"] = description
+        if parameter["in"] == "header":
+            parameter["name"] = parameter["name"].title()
         if schema.get("type") == "array":
             parameter |= {"style": "form", "explode": False}
+        parameter["schema"] = schema
 
 
-def _describe_answers(operation: dict[str, Any], route: Route) -> None:
-    names = {parameter["name"] for parameter in operation.get("parameters", [])}
-    succeeded = next(iter(operation["responses"].values()))
-    headers = {
-        "ETag": "BundleAnswer" in json.dumps(succeeded),
-        "Location": "idempotency-key" in names,
-        "Idempotency-Replayed": "idempotency-key" in names,
+def _describe_responses(operation: dict[str, Any], route: Route) -> None:
+    names = (parameter["name"] for parameter in operation.get("parameters", []))
+    has = {ALWAYS, route.method, *names, *operation}
+    ((status, success),) = operation["responses"].items()
+    headers = ["ETag"] if "BundleAnswer" in json.dumps(success) else []
+    headers += HEADERS_OF_A_CREATION if "Idempotency-Key" in has else []
+    operation["responses"] = responses = {
+        status: success | {"description": HTTPStatus(int(status)).phrase} | _headers(headers)
     }
-    succeeded["headers"] = {name: _header(name) for name, is_there in headers.items() if is_there}
-    statuses = {
-        HTTPStatus.NOT_MODIFIED: "if-none-match" in names,
-        HTTPStatus.BAD_REQUEST: "requestBody" in operation or bool(names - {"bundle_id", "if-none-match"}),
-        HTTPStatus.UNAUTHORIZED: True,
-        HTTPStatus.FORBIDDEN: True,
-        HTTPStatus.NOT_FOUND: "bundle_id" in names,
-        HTTPStatus.CONFLICT: route.method == "DELETE",
-        HTTPStatus.PRECONDITION_FAILED: "if-match" in names,
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "requestBody" in operation,
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "requestBody" in operation,
-        HTTPStatus.UNPROCESSABLE_ENTITY: "idempotency-key" in names,
-        HTTPStatus.INTERNAL_SERVER_ERROR: True,
-        HTTPStatus.SERVICE_UNAVAILABLE: True,
+    if "If-None-Match" in has:
+        responses["304"] = {"description": "The caller has the current version."} | _headers(["ETag"])
+    if invalid := {name: errors for name, errors in INVALID.items() if name in has}:
+        responses["400"] = _invalid_response(invalid)
+    for error, needed in ERRORS.items():
+        if needed in has:
+            responses[str(error.status)] = _reference("responses", error.__name__)
+
+
+def _invalid_response(invalid: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    examples = {
+        name: {"value": _body(validation_problem(errors, REQUEST_ID))} for name, errors in invalid.items()
     }
-    operation["responses"] |= {
-        str(int(status)): _answer(status) for status, is_possible in statuses.items() if is_possible
+    return {
+        "description": "A field, parameter or header is wrong; `errors` names each.",
+        "content": {PROBLEM_JSON: {"schema": _reference("schemas", "Problem"), "examples": examples}},
     }
 
 
-def _answer(status: HTTPStatus) -> dict[str, Any]:
-    answer: dict[str, Any] = {"description": REASONS[status]}
-    if status == HTTPStatus.NOT_MODIFIED:
-        answer["headers"] = {"ETag": _header("ETag")}
-    else:
-        answer["content"] = {"application/problem+json": {"schema": _reference("Problem")}}
-    if status in GATEWAYS_OWN:
-        answer["content"]["application/json"] = {"schema": _reference("GatewayMessage")}
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        answer["headers"] = {"Retry-After": _header("Retry-After")}
-    return answer
+def _problem_response(error: type[ApiError]) -> dict[str, Any]:
+    example = _body(problem(error(), REQUEST_ID))
+    content = {PROBLEM_JSON: {"schema": _reference("schemas", "Problem"), "example": example}}
+    if error in GATEWAYS_OWN:
+        message = {"message": HTTPStatus(error.status).phrase}
+        content["application/json"] = {"schema": _reference("schemas", "GatewayMessage"), "example": message}
+    return {"description": error.__doc__, "content": content} | _headers(HEADERS_OF_ERRORS.get(error, []))
 
 
-def _header(name: str) -> dict[str, Any]:
-    return {"description": HEADERS[name], "schema": {"type": "string"}}
+def _body(response: Any) -> Any:
+    return json.loads(response.body)
 
 
-def _reference(schema: str) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{schema}"}
+def _show_examples(operation: dict[str, Any], examples: dict[str, Any]) -> None:
+    for part in (operation.get("requestBody"), *operation["responses"].values()):
+        content = (part or {}).get("content", {}).get("application/json")
+        if content:
+            content["example"] = examples[content["schema"]["$ref"].rpartition("/")[2]]
 
 
-def _reachable(paths: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+def _headers(names: list[str]) -> dict[str, Any]:
+    return {"headers": {name: _reference("headers", name) for name in names}} if names else {}
+
+
+def _reference(kind: str, name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def _reachable(schemas: dict[str, Any], referring: Any) -> dict[str, Any]:
     """Leave out what nothing refers to, such as Powertools' own answers to what is wrong."""
     found: dict[str, Any] = {}
-    text = json.dumps(paths)
-    while new := {n: s for n, s in schemas.items() if n not in found and f'schemas/{n}"' in text}:
-        found |= new
-        text = json.dumps(new)
+    while referring:
+        text = json.dumps(referring)
+        referring = {n: s for n, s in schemas.items() if n not in found and f'schemas/{n}"' in text}
+        found |= referring
     return dict(sorted(found.items()))

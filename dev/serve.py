@@ -173,6 +173,7 @@ def _welcome(url: str, data: str, template: Template) -> str:
         [
             "",
             f"The API answers at {url}, its data are in {data}. Ctrl-C ends everything.",
+            f"To see and try all of it: {url}/docs",
             "",
             f"curl -s {url}{next(readable, '/')} -H 'Authorization: Bearer {issue_token()}'",
             "",

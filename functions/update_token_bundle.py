@@ -10,7 +10,7 @@ handler = Api(scope="token-bundles:write", counts="BundlesUpdated")
 
 
 @handler.put("/api/v1/admin/token-bundles/<bundle_id>")
-@handler.patch("/api/v1/admin/token-bundles/<bundle_id>")
+@handler.patch("/api/v1/admin/token-bundles/<bundle_id>", operation_id="patch_token_bundle")
 def update_token_bundle(
     bundle_id: UUID, values: TokenBundleUpdate, if_match: IfMatch = None
 ) -> Response[BundleAnswer]:

@@ -50,5 +50,5 @@ IfMatch = Annotated[
 ]
 IfNoneMatch = Annotated[
     str | None,
-    Header("If-None-Match", "Answer 304 when one of these entity tags is current."),
+    Header("If-None-Match", "Answer 304 when one of these entity tags is current.", example='"3"'),
 ]

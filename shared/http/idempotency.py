@@ -10,5 +10,9 @@ REPLAYED = "Idempotency-Replayed"
 
 IdempotencyKey = Annotated[
     Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,255}$")] | None,
-    Header("Idempotency-Key", "Create nothing when this key has been used in the last 24 hours."),
+    Header(
+        "Idempotency-Key",
+        "Create nothing when this key has been used in the last 24 hours.",
+        example="0b6a2f3c-7a53-4d0e-9a55-5f0f6ad3c6f1",
+    ),
 ]

@@ -20,6 +20,7 @@ class Header(NamedTuple):
 
     name: str
     description: str
+    example: str | None = None
 
 
 class Query(NamedTuple):

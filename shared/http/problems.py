@@ -14,6 +14,8 @@ HEADERS = {
     HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
     HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "2"},
 }
+# As RFC 9110 has them, which Python before 3.13 does not.
+TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 
 # pydantic's own sentences speak of inputs, types and strings.
 SENTENCES = {
@@ -95,7 +97,7 @@ def validation_problem(errors: Sequence[Mapping[str, Any]], request_id: str) -> 
 def _problem(status: int, detail: str, request_id: str, **members: Any) -> Response[str]:
     body = {
         "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
+        "title": TITLES.get(status, HTTPStatus(status).phrase),
         "status": status,
         "detail": detail,
         "error": detail,

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
@@ -25,6 +25,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.database import metadata
 
+Action = Literal["created", "updated", "activated", "deactivated", "deleted"]
+
 
 class TokenBundle(NamedTuple):
     """A package of tokens with a price in the system's default currency: a row of its table."""
@@ -46,7 +48,7 @@ class TokenBundleChange(NamedTuple):
 
     bundle_id: UUID
     version: int
-    action: str
+    action: Action
     subject: str | None
     client_id: str | None
     request_id: str | None

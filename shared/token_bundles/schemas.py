@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic_core import PydanticKnownError
 
 from shared.settings import settings
-from shared.token_bundles.model import TokenBundle, TokenBundleChange
+from shared.token_bundles.model import Action, TokenBundle, TokenBundleChange
 
 MAX_INTEGER = 2**31 - 1
 MAX_BIG_INTEGER = 2**63 - 1
@@ -156,7 +156,7 @@ class TokenBundleUpdate(BaseModel):
     token_amount: TokenAmount = Field(default_factory=int)
     price: Price = Field(default_factory=Decimal)
     is_active: StrictBool = Field(default_factory=bool)
-    sort_order: SortOrder = 0
+    sort_order: SortOrder = Field(default_factory=int)
 
 
 def _shown_price(price: Decimal) -> str:
@@ -170,11 +170,11 @@ class TokenBundleRead(BaseModel):
     name: str
     description: str | None
     token_amount: int
-    price: str
-    currency: str
+    price: str = Field(description="With exactly the currency's decimals.")
+    currency: str = Field(description="The system's default currency, by its ISO 4217 code.")
     is_active: bool
     sort_order: int
-    version: int
+    version: int = Field(description="1 at first, and 1 more with every change.")
     created_at: datetime
     updated_at: datetime
 
@@ -209,7 +209,7 @@ class TokenBundleChangeRead(BaseModel):
     """What was done to a bundle: by whom, when, and what each changed field was before and after."""
 
     version: int
-    action: str
+    action: Action
     changes: dict[str, FieldChange]
     changed_by: str | None
     client_id: str | None
@@ -259,7 +259,11 @@ class Message(BaseModel):
 
 
 PageNumber = Annotated[int, Field(ge=1, le=MAX_BIG_INTEGER), BeforeValidator(_integer_text)]
-PerPage = Annotated[PageNumber, AfterValidator(lambda wanted: min(wanted, MAX_PER_PAGE))]
+PerPage = Annotated[
+    PageNumber,
+    AfterValidator(lambda wanted: min(wanted, MAX_PER_PAGE)),
+    Field(description=f"How many of them are on a page: {MAX_PER_PAGE} when more are asked for."),
+]
 SortKey = Literal[
     "sort_order", "name", "price", "token_amount", "created_at", "updated_at",
     "-sort_order", "-name", "-price", "-token_amount", "-created_at", "-updated_at",
@@ -269,7 +273,7 @@ SortKey = Literal[
 class PageQuery(BaseModel):
     """Which page to show, and how long it is."""
 
-    page: PageNumber = 1
+    page: Annotated[PageNumber, Field(description="After the last page all are empty.")] = 1
     per_page: PerPage = 20
 
     @property
@@ -281,10 +285,16 @@ class PageQuery(BaseModel):
 class TokenBundleListQuery(PageQuery):
     """Which bundles to list, and in which order."""
 
-    include_inactive: Annotated[StrictBool, BeforeValidator(_true_or_false)] = True
-    q: Text = ""
+    include_inactive: Annotated[
+        StrictBool,
+        BeforeValidator(_true_or_false),
+        Field(description="Whether bundles that nobody can buy are listed, too."),
+    ] = True
+    q: Annotated[Text, Field(description="A part of the name, in capitals or not.")] = ""
     sort: Annotated[
-        tuple[SortKey, ...], BeforeValidator(_separated), Field(json_schema_extra={"minItems": 1})
+        tuple[SortKey, ...],
+        BeforeValidator(_separated),
+        Field(json_schema_extra={"minItems": 1}, description="With - before them for descending."),
     ] = ("sort_order", "name")
 
 

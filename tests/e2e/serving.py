@@ -63,14 +63,14 @@ def run_dev(folder: Path, *arguments: str, **environment: str) -> subprocess.Com
 
 
 @contextmanager
-def serving(folder: Path, *arguments: str, root: Path = ROOT) -> Iterator[Gateway]:
+def serving(folder: Path, *arguments: str, root: Path = ROOT, **environment: str) -> Iterator[Gateway]:
     """Run a gateway of the checkout in `root` on a free port until the block ends."""
     output = folder / "output.txt"
     with output.open("wb") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "dev", "serve", "--port", "0", *arguments],
             cwd=root,
-            env=ENVIRONMENT | {"DEV_FOLDER": str(folder), "PYTHONUNBUFFERED": "1"},
+            env=ENVIRONMENT | {"DEV_FOLDER": str(folder), "PYTHONUNBUFFERED": "1"} | environment,
             stdout=file,
             stderr=file,
             start_new_session=True,

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import shutil
 import signal
 import socket
@@ -220,6 +221,36 @@ class TestCors:
             refused = client.get(BUNDLES, headers={"origin": "https://evil.example.com"})
             assert refused.status_code == answer.status_code
             assert not [name for name in refused.headers if name.startswith("access-control-")]
+
+
+class TestDocs:
+    def token(self, client: httpx.Client, **headers: str) -> str:
+        found = re.search('token = "(.*)"', client.get("/docs", headers=headers).text)
+        assert found
+        return found[1]
+
+    def test_the_page_has_a_token_that_works(self, gateway: Gateway, anonymous: httpx.Client) -> None:
+        with gateway.client(self.token(anonymous)) as client:
+            assert client.get(BUNDLES).status_code == 200
+        assert f"{gateway.url}/docs" in gateway.output.read_text()
+
+    def test_the_page_is_whole_without_another_server(self, anonymous: httpx.Client) -> None:
+        addresses = re.findall('(?:src|href|url)(?:=|: )"([^"]+)"', anonymous.get("/docs").text)
+
+        assert len(addresses) == 4
+        for address in addresses:
+            assert address == "data:," or anonymous.get(address).status_code == 200
+        assert anonymous.get("/openapi.json").json() == json.loads((ROOT / "openapi.json").read_text())
+
+    def test_no_site_whose_name_leads_here_gets_a_token(self, anonymous: httpx.Client) -> None:
+        assert self.token(anonymous, host="localhost:3000")
+        assert self.token(anonymous, host="rebound.example.com:3000") == ""
+
+    def test_no_other_origin_may_read_it(self, anonymous: httpx.Client) -> None:
+        answer = anonymous.get("/docs", headers={"origin": ORIGIN})
+
+        assert answer.headers["cache-control"] == "no-store"
+        assert not [name for name in answer.headers if name.startswith("access-control-")]
 
 
 class TestRequests:

@@ -71,9 +71,10 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, timed_out: list[bool]) 
     return create_app(template, signing_key().public_key(), lambda: timed_out.append(True))
 
 
-def get(app: Starlette, *paths: str) -> list[httpx.Response]:
+def get(app: Starlette, *paths: str, caller: str = "127.0.0.1") -> list[httpx.Response]:
     async def all_at_once() -> list[httpx.Response]:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        transport = httpx.ASGITransport(app, client=(caller, 50_000))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             return list(await asyncio.gather(*(client.get(path) for path in paths)))
 
     return asyncio.run(all_at_once())
@@ -92,6 +93,14 @@ def test_a_path_without_a_route(app: Starlette, path: str) -> None:
     (answer,) = get(app, path)
 
     assert (answer.status_code, answer.json()) == (404, {"message": "Not Found"})
+
+
+def test_the_token_in_the_docs_is_for_this_machine(app: Starlette) -> None:
+    (here,), (elsewhere,) = get(app, "/docs"), get(app, "/docs", caller="192.0.2.1")
+
+    assert here.status_code == elsewhere.status_code == 200
+    assert 'token = "ey' in here.text
+    assert 'token = ""' in elsewhere.text
 
 
 def test_the_context_is_that_of_lambda(app: Starlette) -> None:

@@ -1,0 +1,32 @@
+"""The page that shows the API and sends every request of it, with a token filled in."""
+
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from dev.local import ROOT
+from dev.tokens import issue_token
+
+PAGE = Path(__file__).with_name("docs.html")
+THIS_MACHINE = {"127.0.0.1", "::1", "localhost"}
+
+
+def _page(request: Request) -> Response:
+    token = issue_token() if _is_asked_here(request) else ""
+    return HTMLResponse(PAGE.read_text().replace("TOKEN", token), headers={"cache-control": "no-store"})
+
+
+def _is_asked_here(request: Request) -> bool:
+    """Tell the person at this machine from others in its network, and from sites whose name leads here."""
+    return request.client is not None and {request.client.host, request.url.hostname} <= THIS_MACHINE
+
+
+ROUTES = [
+    Route("/docs", _page),
+    Route("/openapi.json", lambda _: FileResponse(ROOT / "openapi.json")),
+    # Powertools brings Swagger UI along, which is not deployed.
+    Mount("/docs", StaticFiles(packages=[("aws_lambda_powertools", "event_handler/openapi/swagger_ui")])),
+]

@@ -1,0 +1,131 @@
+"""The OpenAPI document says what the contract does."""
+
+import json
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from dev.openapi import COMMITTED, document
+from tests.client import BUNDLES, READ, TEMPLATE, WRITE
+
+DOCUMENT = json.loads(COMMITTED.read_text())
+BUNDLE = f"{BUNDLES}/{{bundle_id}}"
+ALWAYS = {401, 403, 500, 503}
+ANSWERS = {
+    f"GET {BUNDLES}": ALWAYS | {200, 400},
+    f"POST {BUNDLES}": ALWAYS | {201, 400, 413, 415, 422},
+    f"GET {BUNDLE}": ALWAYS | {200, 304, 404},
+    f"PUT {BUNDLE}": ALWAYS | {200, 400, 404, 412, 413, 415},
+    f"PATCH {BUNDLE}": ALWAYS | {200, 400, 404, 412, 413, 415},
+    f"DELETE {BUNDLE}": ALWAYS | {200, 400, 404, 409, 412},
+    f"POST {BUNDLE}/activate": ALWAYS | {200, 400, 404, 412},
+    f"POST {BUNDLE}/deactivate": ALWAYS | {200, 400, 404, 412},
+    f"GET {BUNDLE}/history": ALWAYS | {200, 400, 404},
+}
+PARAMETERS = {
+    f"GET {BUNDLES}": {"page", "per_page", "include_inactive", "q", "sort"},
+    f"POST {BUNDLES}": {"Idempotency-Key"},
+    f"GET {BUNDLE}": {"bundle_id", "If-None-Match"},
+    f"PUT {BUNDLE}": {"bundle_id", "If-Match"},
+    f"PATCH {BUNDLE}": {"bundle_id", "If-Match"},
+    f"DELETE {BUNDLE}": {"bundle_id", "If-Match"},
+    f"POST {BUNDLE}/activate": {"bundle_id", "If-Match"},
+    f"POST {BUNDLE}/deactivate": {"bundle_id", "If-Match"},
+    f"GET {BUNDLE}/history": {"bundle_id", "page", "per_page"},
+}
+HEADERS = {
+    (f"POST {BUNDLES}", "201"): {"ETag", "Location", "Idempotency-Replayed"},
+    (f"GET {BUNDLE}", "200"): {"ETag"},
+    (f"GET {BUNDLE}", "304"): {"ETag"},
+    (f"PUT {BUNDLE}", "200"): {"ETag"},
+    (f"PATCH {BUNDLE}", "200"): {"ETag"},
+    (f"POST {BUNDLE}/activate", "200"): {"ETag"},
+    (f"POST {BUNDLE}/deactivate", "200"): {"ETag"},
+}
+HEADERS_OF_ERRORS = {"401": {"WWW-Authenticate"}, "503": {"Retry-After"}}
+OPERATIONS = {
+    f"{method.upper()} {path}": operation
+    for path, operations in DOCUMENT["paths"].items()
+    for method, operation in operations.items()
+}
+each_operation = pytest.mark.parametrize("key", OPERATIONS)
+
+
+def resolved(part: Any) -> Any:
+    while "$ref" in part:
+        _, *names = part["$ref"].split("/")
+        part = DOCUMENT
+        for name in names:
+            part = part[name]
+    return part
+
+
+def test_the_committed_document_is_that_of_the_handlers() -> None:
+    assert document() == DOCUMENT, "`make openapi` writes it anew"
+
+
+def test_it_is_openapi_3_1() -> None:
+    assert DOCUMENT["openapi"].startswith("3.1.")
+    assert [error.message for error in OpenAPIV31SpecValidator(DOCUMENT).iter_errors()] == []
+
+
+def test_what_is_wrong_in_a_document_is_found() -> None:
+    broken = DOCUMENT | {"paths": {"/": {"get": {"responses": {"200": {}}}}}}
+    assert list(OpenAPIV31SpecValidator(broken).iter_errors())
+
+
+def test_it_has_the_routes_and_scopes_of_the_template() -> None:
+    assert {key: operation["security"] for key, operation in OPERATIONS.items()} == {
+        route.key: [{"jwt": list(route.scopes)}] for route in TEMPLATE.routes if not route.path.endswith("/")
+    }
+    explained = DOCUMENT["components"]["securitySchemes"]["jwt"]["description"]
+    assert {READ, WRITE} <= set(explained.split("`"))
+
+
+@each_operation
+def test_it_has_the_answers_of_the_contract(key: str) -> None:
+    assert {int(status) for status in OPERATIONS[key]["responses"]} == ANSWERS[key]
+
+
+@each_operation
+def test_it_has_the_parameters_of_the_contract(key: str) -> None:
+    parameters = OPERATIONS[key]["parameters"]
+    assert {parameter["name"] for parameter in parameters} == PARAMETERS[key]
+    assert all(parameter["required"] == (parameter["in"] == "path") for parameter in parameters)
+
+
+@each_operation
+def test_it_has_the_headers_of_the_contract(key: str) -> None:
+    for status, response in OPERATIONS[key]["responses"].items():
+        expected = HEADERS.get((key, status), HEADERS_OF_ERRORS.get(status, set()))
+        assert resolved(response).get("headers", {}).keys() == expected, status
+
+
+@each_operation
+def test_what_goes_wrong_is_a_problem(key: str) -> None:
+    for status, response in OPERATIONS[key]["responses"].items():
+        problem = resolved(response).get("content", {}).get("application/problem+json")
+        assert (problem is None) == (int(status) < 400)
+        if problem:
+            assert problem["schema"] == {"$ref": "#/components/schemas/Problem"}
+            examples = [example["value"] for example in problem.get("examples", {}).values()]
+            assert {example["status"] for example in examples or [problem["example"]]} == {int(status)}
+
+
+@each_operation
+def test_every_body_has_an_example(key: str) -> None:
+    parts = [OPERATIONS[key].get("requestBody", {}), *map(resolved, OPERATIONS[key]["responses"].values())]
+    bodies = [body for part in parts for body in part.get("content", {}).values()]
+    assert len(bodies) > len(ALWAYS)
+    assert all("example" in body or body["examples"] for body in bodies)
+
+
+@each_operation
+def test_every_operation_is_described(key: str) -> None:
+    operation = OPERATIONS[key]
+    assert operation["summary"]
+    assert f"`{operation['security'][0]['jwt'][0]}`" in operation["description"]
+    assert operation["tags"] == ["token-bundles"]
+    assert len({other["operationId"] for other in OPERATIONS.values()}) == len(OPERATIONS)
+    assert operation["operationId"].isidentifier()

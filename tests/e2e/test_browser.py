@@ -1,0 +1,240 @@
+"""A browser with an admin frontend of another origin, and with the gateway's own page.
+
+What it looked like is kept in `artifacts/`.
+"""
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium.common.exceptions import StaleElementReferenceException
+from selenium.webdriver import Chrome, ChromeOptions
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.wait import WebDriverWait
+
+from tests.e2e.serving import BUNDLES, ROOT, Gateway, serving
+
+BROWSER = shutil.which("google-chrome") or shutil.which("chromium")
+DRIVER = shutil.which("chromedriver")
+SCREENSHOTS = ROOT / "artifacts"
+SECONDS = 20
+
+pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason="Chromium and its driver are not installed")
+
+
+class Files(SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def frontend_port() -> Iterator[int]:
+    serve_files = partial(Files, directory=Path(__file__).parent)
+    with ThreadingHTTPServer(("127.0.0.1", 0), serve_files) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield server.server_port
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory, frontend_port: int) -> Iterator[Gateway]:
+    folder, origin = tmp_path_factory.mktemp("browser"), f"http://localhost:{frontend_port}"
+    with serving(folder, "--no-sample", "--workers", "1", ALLOWED_ORIGINS=origin) as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Chrome]:
+    options = ChromeOptions()
+    options.binary_location = BROWSER or ""
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    for argument in ("--headless", "--no-proxy-server", "--window-size=1100,900"):
+        options.add_argument(argument)
+    if os.geteuid() == 0:
+        # Chromium starts as root only without it.
+        options.add_argument("--no-sandbox")
+    driver = Chrome(options, Service(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(autouse=True)
+def no_bundles(gateway: Gateway) -> Iterator[None]:
+    yield
+    with gateway.client(gateway.token()) as client:
+        for bundle in client.get(BUNDLES).json()["items"]:
+            client.delete(f"{BUNDLES}/{bundle['id']}")
+
+
+@pytest.fixture
+def frontend(browser: Chrome, gateway: Gateway, frontend_port: int) -> str:
+    """Open the frontend at its allowed origin, and return its address."""
+    address = f"http://localhost:{frontend_port}/frontend.html?api={gateway.url}&token={gateway.token()}"
+    browser.get(address)
+    find(browser, "#message", "Listed")
+    return address
+
+
+def find(browser: Chrome, selector: str, text: str = "") -> WebElement:
+    """Wait for the first element that is shown with the text."""
+
+    def shown(_: Chrome) -> list[WebElement]:
+        found = browser.find_elements(By.CSS_SELECTOR, selector)
+        return [element for element in found if element.is_displayed() and text in element.text]
+
+    wait = WebDriverWait(browser, SECONDS, 0.05, [StaleElementReferenceException])
+    return wait.until(shown, f"no {selector} says {text!r}")[0]
+
+
+def says(browser: Chrome, text: str) -> str:
+    return find(browser, "#message", text).text
+
+
+def click(browser: Chrome, text: str, within: str = "") -> None:
+    find(browser, f"{within} button", text).click()
+
+
+def fill(browser: Chrome, name: str, text: str) -> None:
+    field = find(browser, f"[name={name}]")
+    field.clear()
+    field.send_keys(text)
+
+
+def create(browser: Chrome, name: str, amount: str = "1000", price: str = "1") -> None:
+    for field, text in {"name": name, "token_amount": amount, "price": price}.items():
+        fill(browser, field, text)
+    click(browser, "Create")
+
+
+def edit(browser: Chrome) -> None:
+    click(browser, "Edit")
+    says(browser, "Editing")
+
+
+def logged(browser: Chrome) -> list[str]:
+    """Return what is new in the console."""
+    entries: list[dict[str, Any]] = browser.get_log("browser")  # type: ignore[no-untyped-call]
+    return [entry["message"] for entry in entries]
+
+
+def rows(browser: Chrome) -> list[str]:
+    return [row.text.partition(" Edit")[0] for row in browser.find_elements(By.CSS_SELECTOR, "#bundles tr")]
+
+
+def names(gateway: Gateway) -> list[str]:
+    with gateway.client(gateway.token()) as client:
+        return [item["name"] for item in client.get(BUNDLES).json()["items"]]
+
+
+def keep(browser: Chrome, name: str) -> None:
+    SCREENSHOTS.mkdir(exist_ok=True)
+    assert browser.save_screenshot(str(SCREENSHOTS / f"{name}.png"))
+
+
+class TestFrontend:
+    def test_a_bundle_from_first_to_last(self, browser: Chrome, gateway: Gateway, frontend: str) -> None:
+        create(browser, "Weekend", amount="2000", price="2.5")
+        assert BUNDLES in says(browser, "Created: ")
+        assert rows(browser) == ["Weekend 2000 tokens 2.50 EUR"]
+        keep(browser, "1-created")
+
+        edit(browser)
+        fill(browser, "new_price", "3")
+        click(browser, "Save")
+        says(browser, 'Saved as "2"')
+        assert rows(browser) == ["Weekend 2000 tokens 3.00 EUR"]
+        keep(browser, "2-edited")
+
+        click(browser, "Delete")
+        says(browser, "The token bundle is deleted.")
+        assert rows(browser) == names(gateway) == []
+
+    def test_the_browser_asked_before_it_sent(self, gateway: Gateway, frontend: str) -> None:
+        assert f'"OPTIONS {BUNDLES}?sort=name&per_page=100 HTTP/1.1" 204' in gateway.output.read_text()
+
+    def test_a_second_edit_does_not_undo_the_first(
+        self, browser: Chrome, gateway: Gateway, frontend: str
+    ) -> None:
+        create(browser, "Shared")
+        says(browser, "Created")
+        edit(browser)
+        first = browser.current_window_handle
+
+        browser.switch_to.new_window("tab")
+        browser.get(frontend)
+        says(browser, "Listed")
+        edit(browser)
+        fill(browser, "new_price", "2")
+        click(browser, "Save")
+        says(browser, "Saved")
+        browser.close()
+
+        browser.switch_to.window(first)
+        fill(browser, "new_price", "3")
+        click(browser, "Save")
+        assert "read it again" in says(browser, "412: ")
+        keep(browser, "3-changed-meanwhile")
+
+        browser.get(frontend)
+        says(browser, "Listed")
+        assert rows(browser) == ["Shared 1000 tokens 2.00 EUR"]
+
+    def test_a_repeated_creation_creates_nothing(
+        self, browser: Chrome, gateway: Gateway, frontend: str
+    ) -> None:
+        create(browser, "Once")
+        created = says(browser, "Created: ")
+
+        click(browser, "Send again")
+        assert says(browser, "Already created: ").removeprefix("Already c") == created.removeprefix("C")
+        assert names(gateway) == ["Once"]
+        keep(browser, "4-sent-again")
+
+    def test_a_mistake_is_explained(self, browser: Chrome, gateway: Gateway, frontend: str) -> None:
+        create(browser, "Mistake", amount="0", price="1.234")
+
+        said = says(browser, "400: ")
+        assert "token amount: must be 1 or more" in said
+        assert "price: must have at most 2 decimals" in said
+        assert names(gateway) == []
+        keep(browser, "5-mistake")
+
+    def test_another_origin_is_refused(self, browser: Chrome, gateway: Gateway, frontend: str) -> None:
+        # The same page, but another host name and so another origin.
+        browser.get(frontend.replace("localhost", "127.0.0.1"))
+        says(browser, "The API does not answer this page.")
+        logged(browser)
+
+        create(browser, "Forbidden")
+        says(browser, "The API does not answer this page.")
+        assert any("blocked by CORS policy" in message for message in logged(browser))
+        assert names(gateway) == []
+        keep(browser, "6-another-origin")
+
+
+class TestDocs:
+    def test_try_it_out(self, browser: Chrome, gateway: Gateway) -> None:
+        logged(browser)
+        browser.get(f"{gateway.url}/docs")
+        operation = "#operations-token-bundles-create_token_bundle"
+        find(browser, operation)
+        keep(browser, "7-docs")
+        find(browser, operation).click()
+        click(browser, "Try it out", operation)
+        click(browser, "Execute", operation)
+
+        answer = f"{operation} .live-responses-table .response"
+        assert find(browser, f"{answer} .response-col_status").text == "201"
+        assert '"name": "Weekend"' in find(browser, f"{answer} code").text
+        browser.execute_script("arguments[0].scrollIntoView()", find(browser, f"{operation} .btn-group"))
+        keep(browser, "8-tried-out")
+        assert names(gateway) == ["Weekend"]
+        assert logged(browser) == []
