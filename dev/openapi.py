@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, get_args, get_origin
 
 import yaml
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.event_handler.openapi import params
 
 from dev.local import ROOT, local_template
@@ -31,6 +32,7 @@ from shared.http.problems import (
     problem,
     validation_problem,
 )
+from shared.http.response import Response
 
 COMMITTED = ROOT / "openapi.json"
 FRAME = ROOT / "dev/openapi.yaml"
@@ -97,9 +99,12 @@ def text() -> str:
 
 
 def _own_document(route: Route) -> dict[str, Any]:
-    handler = route.function.load()
-    _mark_for_powertools(_function(route))
-    written = handler.get_openapi_json_schema(title="", version="")
+    resolver = APIGatewayHttpResolver()
+    for operation in route.function.load().operations:
+        _mark_for_powertools(operation.function)
+        rule = operation.rule.replace("{", "<").replace("}", ">")
+        resolver.route(rule, operation.method, **operation.description)(operation.function)
+    written = resolver.get_openapi_json_schema(title="", version="")
     renamed = re.sub(r"\bPage_(\w+)Read_", r"\1Page", written)
     own: dict[str, Any] = json.loads(renamed, parse_float=_bound, object_hook=_without_title)
     return own
@@ -110,9 +115,11 @@ def _function(route: Route) -> Any:
 
 
 def _mark_for_powertools(function: Any) -> None:
-    """Say in Powertools' words where an argument comes from, which deployed functions do without."""
+    """Say in Powertools' words where an argument comes from and what is answered."""
     for name, annotation in function.__annotations__.items():
-        if get_origin(annotation) is Annotated:
+        if get_origin(annotation) is Response:
+            function.__annotations__[name] = get_args(annotation)[0]
+        elif get_origin(annotation) is Annotated:
             kind, *marks = get_args(annotation)
             function.__annotations__[name] = Annotated[kind, *map(_mark, marks)]
 

@@ -8,8 +8,8 @@ COLLECTION = "/api/v1/admin/token-bundles"
 handler = Api(scope="token-bundles:write", counts="BundlesCreated")
 
 
-@handler.post(COLLECTION, status_code=201)
-@handler.post(f"{COLLECTION}/", include_in_schema=False)
+@handler.route("POST", COLLECTION, status_code=201)
+@handler.route("POST", f"{COLLECTION}/", include_in_schema=False)
 def create_token_bundle(values: TokenBundleCreate, key: IdempotencyKey = None) -> Response[BundleAnswer]:
     """Create a token bundle."""
     bundle, replayed = service.create_bundle(values, handler.caller, key)

@@ -9,7 +9,7 @@ from shared.token_bundles.schemas import BundleAnswer
 handler = Api(scope="token-bundles:write", counts="BundlesUpdated")
 
 
-@handler.post("/api/v1/admin/token-bundles/<bundle_id>/deactivate")
+@handler.route("POST", "/api/v1/admin/token-bundles/{bundle_id}/deactivate")
 def deactivate_token_bundle(bundle_id: UUID, if_match: IfMatch = None) -> Response[BundleAnswer]:
     """Deactivate a token bundle."""
     bundle = service.set_bundle_active(bundle_id, handler.caller, is_active=False, expected=if_match)

@@ -9,7 +9,7 @@ from shared.token_bundles.schemas import Message
 handler = Api(scope="token-bundles:write", counts="BundlesDeleted")
 
 
-@handler.delete("/api/v1/admin/token-bundles/<bundle_id>")
+@handler.route("DELETE", "/api/v1/admin/token-bundles/{bundle_id}")
 def delete_token_bundle(bundle_id: UUID, if_match: IfMatch = None) -> Response[Message]:
     """Delete a token bundle for good."""
     service.delete_bundle(bundle_id, handler.caller, if_match)

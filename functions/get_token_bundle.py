@@ -9,7 +9,7 @@ from shared.token_bundles.schemas import BundleAnswer
 handler = Api(scope="token-bundles:read")
 
 
-@handler.get("/api/v1/admin/token-bundles/<bundle_id>")
+@handler.route("GET", "/api/v1/admin/token-bundles/{bundle_id}")
 def get_token_bundle(bundle_id: UUID, if_none_match: IfNoneMatch = None) -> Response[BundleAnswer]:
     """Show one token bundle."""
     bundle = service.get_bundle(bundle_id)

@@ -10,7 +10,7 @@ from shared.token_bundles.schemas import Page, PageQuery, TokenBundleChangeRead
 handler = Api(scope="token-bundles:read")
 
 
-@handler.get("/api/v1/admin/token-bundles/<bundle_id>/history")
+@handler.route("GET", "/api/v1/admin/token-bundles/{bundle_id}/history")
 def list_token_bundle_changes(
     bundle_id: UUID, query: Annotated[PageQuery, Query()]
 ) -> Response[Page[TokenBundleChangeRead]]:

@@ -9,8 +9,8 @@ from shared.token_bundles.schemas import Page, TokenBundleListQuery, TokenBundle
 handler = Api(scope="token-bundles:read")
 
 
-@handler.get("/api/v1/admin/token-bundles")
-@handler.get("/api/v1/admin/token-bundles/", include_in_schema=False)
+@handler.route("GET", "/api/v1/admin/token-bundles")
+@handler.route("GET", "/api/v1/admin/token-bundles/", include_in_schema=False)
 def list_token_bundles(query: Annotated[TokenBundleListQuery, Query()]) -> Response[Page[TokenBundleRead]]:
     """List token bundles."""
     return answer(service.list_bundles(query))

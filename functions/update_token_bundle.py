@@ -9,8 +9,8 @@ from shared.token_bundles.schemas import BundleAnswer, TokenBundleUpdate
 handler = Api(scope="token-bundles:write", counts="BundlesUpdated")
 
 
-@handler.put("/api/v1/admin/token-bundles/<bundle_id>")
-@handler.patch("/api/v1/admin/token-bundles/<bundle_id>", operation_id="patch_token_bundle")
+@handler.route("PUT", "/api/v1/admin/token-bundles/{bundle_id}")
+@handler.route("PATCH", "/api/v1/admin/token-bundles/{bundle_id}", operation_id="patch_token_bundle")
 def update_token_bundle(
     bundle_id: UUID, values: TokenBundleUpdate, if_match: IfMatch = None
 ) -> Response[BundleAnswer]:

@@ -1,6 +1,7 @@
 """The one database connection of a Lambda environment."""
 
 import logging
+import os
 import select
 import socket
 import ssl
@@ -164,6 +165,14 @@ def engine() -> Engine:
         pooled=settings.database_pooled,
         one_flush=settings.database_one_flush,
     )
+
+
+def connect_at_init() -> None:
+    """Connect while Lambda sets up an environment, if that is not for a snapshot."""
+    if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") in {"on-demand", "provisioned-concurrency"}:
+        # What is wrong will be wrong in the first request, too, which can say so.
+        with suppress(Exception):
+            engine().raw_connection().close()
 
 
 def make_engine(

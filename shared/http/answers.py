@@ -3,11 +3,11 @@
 from http import HTTPStatus
 from typing import TypeVar
 
-from aws_lambda_powertools.event_handler import Response, content_types
 from pydantic import BaseModel
 
 from shared.http.conditional import entity_tag, is_current
 from shared.http.idempotency import REPLAYED
+from shared.http.response import Response
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -34,4 +34,4 @@ def answer(
     if replayed:
         headers[REPLAYED] = "true"
     status = HTTPStatus.OK if location is None else HTTPStatus.CREATED
-    return Response(status, content_types.APPLICATION_JSON, body, headers)
+    return Response(status, body, headers)

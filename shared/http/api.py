@@ -1,15 +1,13 @@
 """The resolver that every function is made with."""
 
+import gc
 import re
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.typing import LambdaContext
-from pydantic_core import to_json
 
 from shared.callers import Caller
 from shared.errors import ApiError, NotFoundError
@@ -22,6 +20,7 @@ from shared.http.problems import (
     problem,
     validation_problem,
 )
+from shared.http.response import Response
 from shared.settings import settings
 
 # Whom the database can tell apart: an entry in the index of the idempotency keys has at most 2,704 bytes.
@@ -33,48 +32,45 @@ COUNTED_FAILURES = {409: "Conflicts", 412: "Conflicts", 422: "Conflicts", 503: "
 logger = Logger(service="token-bundles", level=settings.log_level)
 metrics = Metrics(namespace="TokenBundles", service="token-bundles")
 
+Function = TypeVar("Function", bound=Callable[..., Response[Any]])
 
-class Api(APIGatewayHttpResolver):
+
+class Api:
     """The routes of one function, for callers whose token has the scope.
 
-    They are declared to Powertools, which can describe them. Requests are answered here: API Gateway has
-    chosen the function, and the little that is left to resolve would cost a multiple in Powertools.
+    They are declared as Powertools' resolver wants it, which describes them in the API's document. Answering
+    them is left to this: API Gateway has chosen the function, and the resolver costs more than the rest.
     """
 
     def __init__(self, scope: str, counts: str | None = None) -> None:
         """Answer 401 or 403 before anything else; `counts` is the metric of what was done."""
-        super().__init__()
         self.scope = scope
         self.counts = counts
-        self._operations: list[Operation] = []
+        self.operations: list[Operation] = []
         self._event: Event = {}
+        # Nothing of what has been imported by now will ever be garbage.
+        gc.freeze()
+        gc.enable()
 
-    def route(self, rule: str, method: Any, *arguments: Any, **options: Any) -> Callable[[Any], Any]:
-        """Declare a function to be the answer to a method on paths like `/things/<thing_id>`."""
-        declare = super().route(rule, method, *arguments, **options)
+    def route(self, method: str, rule: str, **description: Any) -> Callable[[Function], Function]:
+        """Have a function answer a method on paths like `/things/{thing_id}`."""
 
-        def register(function: Any) -> Any:
-            self._operations.append(Operation(method, rule, function))
-            return declare(function)
+        def declare(function: Function) -> Function:
+            self.operations.append(Operation(method, rule, function, description))
+            return function
 
-        return register
+        return declare
 
-    def resolve(self, event: Event, _context: LambdaContext) -> dict[str, Any]:
+    def __call__(self, event: Event, _context: object) -> dict[str, Any]:
         """Answer one event of API Gateway (payload format 2.0)."""
         self._event = event
         logger.append_keys(request_id=self._request_id)
         response = self._response()
-        status = int(response.status_code)
         # The access log has every request; the function's own has those that went wrong.
-        log = logger.info if status >= HTTPStatus.BAD_REQUEST else logger.debug
-        log("answered", route=event.get("routeKey"), status=status)
-        self._count(status, replayed=REPLAYED in response.headers)
-        return {
-            "statusCode": status,
-            "headers": {"Content-Type": response.content_type, **response.headers},
-            "body": _text(response.body),
-            "isBase64Encoded": False,
-        }
+        log = logger.info if response.status >= HTTPStatus.BAD_REQUEST else logger.debug
+        log("answered", route=event.get("routeKey"), status=int(response.status))
+        self._count(response)
+        return response.for_api_gateway()
 
     @property
     def caller(self) -> Caller:
@@ -104,15 +100,15 @@ class Api(APIGatewayHttpResolver):
 
     def _answer(self) -> Response[Any]:
         method, path = self._event["requestContext"]["http"]["method"], self._event["rawPath"]
-        for operation in self._operations:
+        for operation in self.operations:
             variables = operation.match(method, path)
             if variables is not None:
                 return operation.answer(self._event, variables)
         raise NotFoundError
 
-    def _count(self, status: int, *, replayed: bool) -> None:
-        done = status < HTTPStatus.MULTIPLE_CHOICES and not replayed
-        metric = self.counts if done else COUNTED_FAILURES.get(status)
+    def _count(self, response: Response[Any]) -> None:
+        done = response.status < HTTPStatus.MULTIPLE_CHOICES and REPLAYED not in response.headers
+        metric = self.counts if done else COUNTED_FAILURES.get(response.status)
         if metric:
             metrics.add_metric(metric, MetricUnit.Count, 1)
             metrics.flush_metrics()
@@ -126,10 +122,6 @@ class Api(APIGatewayHttpResolver):
     @property
     def _request_id(self) -> str:
         return str(self._event["requestContext"].get("requestId", ""))
-
-
-def _text(body: Any) -> str:
-    return body if isinstance(body, str) else to_json(body).decode() if body is not None else ""
 
 
 def _scopes(claims: Mapping[str, Any]) -> set[str]:

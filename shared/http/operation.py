@@ -5,12 +5,12 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
-from aws_lambda_powertools.event_handler import Response
 from pydantic import AliasPath, Field, ValidationError, create_model
 
 from shared.errors import NotFoundError
 from shared.http.body import read_json_object
 from shared.http.problems import InvalidRequestError
+from shared.http.response import Response
 
 Event = Mapping[str, Any]
 
@@ -30,15 +30,18 @@ class Query(NamedTuple):
 class Operation:
     """A function, and the requests that it answers.
 
-    Powertools would look at the annotations again with each request, which costs as much as the query. Here
-    one pydantic model of all arguments is made of them when the function is declared.
+    One pydantic model of all its arguments is made of the annotations when the function is declared.
     """
 
-    def __init__(self, method: str, rule: str, function: Callable[..., Response[Any]]) -> None:
-        """Read what the function wants in the rule, such as `/things/<thing_id>`, and its annotations."""
-        self._method = method
-        self._path = re.compile(re.sub(r"<(\w+)>", r"(?P<\1>[^/]+)", rule))
-        self._function = function
+    def __init__(
+        self, method: str, rule: str, function: Callable[..., Response[Any]], description: Mapping[str, Any]
+    ) -> None:
+        """Read what the function wants in the rule, such as `/things/{thing_id}`, and its annotations."""
+        self.method = method
+        self.rule = rule
+        self.function = function
+        self.description = description
+        self._path = re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", rule))
         parameters = inspect.signature(function).parameters.values()
         self._names = [parameter.name for parameter in parameters]
         sources = [self._source(parameter) for parameter in parameters]
@@ -51,12 +54,12 @@ class Operation:
 
     def match(self, method: str, path: str) -> Mapping[str, str] | None:
         """Return the values of the path's variables, or None when the request is for another operation."""
-        found = self._path.fullmatch(path) if method == self._method else None
+        found = self._path.fullmatch(path) if method == self.method else None
         return found.groupdict() if found else None
 
     def answer(self, event: Event, path: Mapping[str, str]) -> Response[Any]:
         """Call the function with what it wants of the event; raises InvalidRequestError, ApiError."""
-        headers = {name.lower(): value for name, value in event["headers"].items()}
+        headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
         request = {
             "path": path,
             "query": event.get("queryStringParameters") or {},
@@ -70,7 +73,7 @@ class Operation:
             if any(error["loc"][0] == "path" for error in errors):
                 raise NotFoundError from invalid
             raise InvalidRequestError(errors) from invalid
-        return self._function(**{name: getattr(arguments, name) for name in self._names})
+        return self.function(**{name: getattr(arguments, name) for name in self._names})
 
     def _source(self, parameter: inspect.Parameter) -> str | AliasPath:
         """Where in the request the argument is, which is also where an error in it is said to be."""

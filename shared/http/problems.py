@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from aws_lambda_powertools.event_handler import Response
-
 from shared.errors import ApiError
+from shared.http.response import Response
 
 PROBLEM_JSON = "application/problem+json"
-HEADERS = {
+HEADERS: dict[int, dict[str, str]] = {
     HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
     HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "2"},
 }
@@ -104,7 +103,7 @@ def _problem(status: int, detail: str, request_id: str, **members: Any) -> Respo
         **members,
         "request_id": request_id,
     }
-    return Response(status, PROBLEM_JSON, json.dumps(body), HEADERS.get(HTTPStatus(status)))
+    return Response(status, json.dumps(body), HEADERS.get(status, {}), PROBLEM_JSON)
 
 
 def _entry(error: Mapping[str, Any]) -> dict[str, str]:

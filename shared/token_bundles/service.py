@@ -4,7 +4,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from shared.callers import Caller
-from shared.database import reading, writing
+from shared.database import connect_at_init, reading, writing
 from shared.errors import ChangedMeanwhileError, KeyUsedDifferentlyError, NotFoundError
 from shared.token_bundles import repository
 from shared.token_bundles.repository import Change, Versions
@@ -17,6 +17,8 @@ from shared.token_bundles.schemas import (
     TokenBundleRead,
     TokenBundleUpdate,
 )
+
+connect_at_init()
 
 
 class TokenBundleNotFoundError(NotFoundError):

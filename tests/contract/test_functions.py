@@ -37,10 +37,7 @@ def test_each_handler_has_just_the_routes_that_the_template_gives_it() -> None:
     for name in handlers:
         handler = handler_of(name)
         assert isinstance(handler, Api)
-        own = {
-            (f"{route.method} {route.openapi_path}", handler.scope)
-            for route in [*handler._static_routes, *handler._dynamic_routes]  # noqa: SLF001
-        }
+        own = {(f"{operation.method} {operation.rule}", handler.scope) for operation in handler.operations}
         given = {(route.key, route.scopes[0]) for route in TEMPLATE.routes if route.function.handler == name}
         assert own == given
 

@@ -1,0 +1,92 @@
+"""What a new Lambda environment imports, and how often it waits for the database."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+
+from dev.local import ROOT
+from tests.client import TEMPLATE
+from tests.proxy import Proxy
+
+# Only what a function needs is paid for in each cold start.
+FORBIDDEN = {
+    "alembic",
+    "aws_lambda_powertools.event_handler",
+    "aws_lambda_powertools.utilities.parameters",
+    "aws_xray_sdk",
+    "boto3",
+    "botocore",
+    "dev",
+    "email_validator",
+    "pydantic.v1",
+    "sqlalchemy.ext",
+    "sqlalchemy.orm",
+    "sqlalchemy.testing",
+    "tests",
+}
+CHILD = """
+import gc, importlib, json, sys
+handler = importlib.import_module(sys.argv[1]).handler
+assert gc.isenabled()
+print(json.dumps([handler(event, None)["statusCode"] for event in json.load(sys.stdin)]))
+print(json.dumps(list(sys.modules)))
+"""
+
+
+def run(module: str, url: str, *, requests: int, **variables: str) -> tuple[list[int], set[str]]:
+    """Import a function in a new process and let it answer its sample event."""
+    event = json.loads((ROOT / f"tests/events/{module}.json").read_text())
+    folders = os.pathsep.join([str(ROOT), str(ROOT / "functions")])
+    child = subprocess.run(
+        [sys.executable, "-c", CHILD, module],
+        env={"PYTHONPATH": folders, "DATABASE_URL": url, "AWS_LAMBDA_FUNCTION_NAME": module, **variables},
+        cwd=Path("/"),
+        input=json.dumps([event] * requests),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    *_, statuses, modules = child.stdout.splitlines()
+    return json.loads(statuses), set(json.loads(modules))
+
+
+@pytest.fixture
+def url(database: Engine) -> Iterator[str]:
+    yield database.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with database.begin() as connection:
+        connection.execute(text("TRUNCATE token_bundle, token_bundle_change, token_bundle_idempotency_key"))
+
+
+@pytest.mark.parametrize("module", sorted({route.function.module for route in TEMPLATE.routes}))
+def test_first_request(module: str, url: str) -> None:
+    with Proxy(url) as proxy:
+        statuses, modules = run(module, proxy.url, requests=1)
+        assert proxy.round_trips == 2
+    assert statuses[0] in {200, 201, 404}
+    found = {name for name in modules if any(name == bad or name.startswith(f"{bad}.") for bad in FORBIDDEN)}
+    # Powertools leaves its name with botocore if that is there, and imports no more of it than the package.
+    assert found <= {"botocore"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "round_trips"), [("on-demand", 1), ("provisioned-concurrency", 1), ("snap-start", 0)]
+)
+def test_init_connects_unless_there_will_be_a_snapshot(kind: str, round_trips: int, url: str) -> None:
+    with Proxy(url) as proxy:
+        run("get_token_bundle", proxy.url, requests=0, AWS_LAMBDA_INITIALIZATION_TYPE=kind)
+        # The client's goodbye counts as well.
+        assert proxy.round_trips == round_trips
+
+
+def test_init_without_a_database_leaves_the_rest_to_the_request(url: str) -> None:
+    with Proxy(url, listening=False) as proxy:
+        statuses, _ = run(
+            "get_token_bundle", proxy.url, requests=1, AWS_LAMBDA_INITIALIZATION_TYPE="on-demand"
+        )
+    assert statuses == [503]
