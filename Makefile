@@ -17,6 +17,10 @@ DEPLOYED_PYTHON = $(shell for python in python$(LAMBDA_PYTHON) \
 	"$$python" -c 'import sys; print(sys.executable)' 2>/dev/null && break; done)
 NO_DEPLOYED_PYTHON := there is no Python $(LAMBDA_PYTHON) here to compile with, so cold starts will be slower
 
+MACHINE = $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
+EMULATED = LAMBDA_PYTHON="$(CURDIR)/$(LAMBDA_VENV)/bin/python" \
+	LAMBDA_EMULATOR="$$(echo $(CURDIR)/$(SAM_VENV)/lib/python*/site-packages/samcli/local/rapid/aws-lambda-rie-$(MACHINE))"
+
 UV := $(VENV)/bin/uv
 SAM := $(SAM_VENV)/bin/sam
 
@@ -26,7 +30,7 @@ export SAM_CLI_TELEMETRY := 0
 export REDOCLY_TELEMETRY := off
 export REDOCLY_SUPPRESS_UPDATE_NOTICE := true
 
-.PHONY: dev test lint format openapi lint-openapi client validate build deploy smoke deployed-python clean build-SharedLayer build-Migrate
+.PHONY: dev bench test lint format openapi lint-openapi client validate build deploy smoke deployed-python clean build-SharedLayer build-Migrate
 
 dev: $(VENV)/.synced
 	$(VENV)/bin/python -m dev serve
@@ -65,11 +69,14 @@ deploy: build
 	$(SAM) deploy --parameter-overrides file://parameters.yaml
 
 # What was built, run by the emulator of Lambda's runtime that comes with the SAM CLI.
-smoke: ARCHITECTURE := $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
+smoke: ARCHITECTURE := $(MACHINE)
 smoke: build $(LAMBDA_VENV)/.installed
-	LAMBDA_PYTHON="$(CURDIR)/$(LAMBDA_VENV)/bin/python" \
-	LAMBDA_EMULATOR="$$(echo $(CURDIR)/$(SAM_VENV)/lib/python*/site-packages/samcli/local/rapid/aws-lambda-rie-$(ARCHITECTURE))" \
-		$(VENV)/bin/python -m pytest tests/smoke
+	$(EMULATED) $(VENV)/bin/python -m pytest tests/smoke
+
+# Needs a machine that does nothing else meanwhile.
+bench: ARCHITECTURE := $(MACHINE)
+bench: build $(LAMBDA_VENV)/.installed
+	$(EMULATED) $(VENV)/bin/python -m dev.benchmark
 
 # For what must also work on the Python that is deployed.
 deployed-python:

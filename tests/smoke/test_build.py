@@ -1,42 +1,21 @@
 """What `make build` has made: its size, what is in it, and that it is the same each time."""
 
 import hashlib
-import io
-import os
 import subprocess
-import zipfile
 from pathlib import Path
 
 import pytest
 
 from dev.local import ROOT
 from tests.client import TEMPLATE
+from tests.smoke.artifact import BUILD, EMULATOR, files, zipped
 
-BUILD = ROOT / ".aws-sam/build"
 KILOBYTE = 1000
 LIMITS = {"SharedLayer": 10_000 * KILOBYTE, "Migrate": 3_000 * KILOBYTE}
 FUNCTION_LIMIT = 50 * KILOBYTE
 ENDPOINTS = sorted({route.function.name for route in TEMPLATE.routes})
 
-pytestmark = pytest.mark.skipif(
-    "LAMBDA_EMULATOR" not in os.environ, reason="only `make smoke` has built what this reads"
-)
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "template.yaml"
-    }
-
-
-def zipped(contents: dict[str, bytes]) -> int:
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
-        for name, content in contents.items():
-            file.writestr(name, content)
-    return archive.tell()
+pytestmark = pytest.mark.skipif(not EMULATOR, reason="only `make smoke` has built what this reads")
 
 
 def test_sizes(capsys: pytest.CaptureFixture[str]) -> None:

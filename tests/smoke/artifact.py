@@ -1,0 +1,118 @@
+"""What `make build` has made, and the emulator of Lambda's runtime to run it."""
+
+import io
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from dev.local import ROOT
+from dev.postgres import free_port
+
+BUILD = ROOT / ".aws-sam/build"
+EMULATOR = os.environ.get("LAMBDA_EMULATOR", "")
+PYTHON = os.environ.get("LAMBDA_PYTHON", "")
+START_SECONDS = 30
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Read all that is deployed of a folder."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "template.yaml"
+    }
+
+
+def zipped(contents: dict[str, bytes]) -> int:
+    """Count the bytes of a ZIP archive with these contents."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in contents.items():
+            file.writestr(name, content)
+    return archive.tell()
+
+
+class Function:
+    """A built function in its emulator."""
+
+    def __init__(self, name: str, address: str, log: Path) -> None:
+        self.name = name
+        self.address = address
+        self.log = log
+        self.seconds: list[float] = []
+
+    def invoke(self, payload: dict[str, Any]) -> Any:
+        began = time.perf_counter()
+        answer = httpx.post(
+            f"{self.address}/2015-03-31/functions/function/invocations", json=payload, timeout=60
+        )
+        self.seconds.append(time.perf_counter() - began)
+        return answer.json()
+
+    @property
+    def init_milliseconds(self) -> float:
+        found = re.search(r"INIT REPORT\(durationMs: ([\d.]+)", self.log.read_text())
+        assert found, self.log.read_text()
+        return float(found[1])
+
+
+@contextmanager
+def running(
+    name: str, handler: str, database_url: str, folder: Path, build: Path = BUILD
+) -> Iterator[Function]:
+    """Run a built function until the block ends, with its log in a folder."""
+    ports = [free_port(), free_port()]
+    log = folder / f"{name}.log"
+    command = [
+        EMULATOR,
+        "--log-level",
+        "info",
+        "--runtime-interface-emulator-address",
+        f"127.0.0.1:{ports[0]}",
+        "--runtime-api-address",
+        f"127.0.0.1:{ports[1]}",
+        PYTHON,
+        "-m",
+        "awslambdaric",
+        handler,
+    ]
+    environment = {
+        "PATH": os.defpath,
+        "HOME": str(folder),
+        "PYTHONPATH": str(build / "SharedLayer/python"),
+        # As in Lambda, where what is deployed cannot be written.
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "AWS_LAMBDA_FUNCTION_TIMEOUT": "60",
+        "DATABASE_URL": database_url,
+    }
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=build / name, env=environment, stdout=output, stderr=output, start_new_session=True
+        )
+        try:
+            _wait_for(ports[0], process)
+            yield Function(name, f"http://127.0.0.1:{ports[0]}", log)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "the emulator has ended"
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise TimeoutError("the emulator did not start")
