@@ -142,7 +142,7 @@ def _listening(options: Options) -> Iterator[socket.socket]:
 def _load_samples() -> None:
     from dev import samples
 
-    if created := samples.load():
+    if created := samples.create_samples():
         print(f"Created {created} sample bundles.")
 
 
