@@ -65,8 +65,8 @@ class TestMadeUpBundles:
         with use_settings(DEFAULT_CURRENCY=currency):
             bundles = list(islice(samples.made_up_bundles(), 500))
             for bundle in bundles:
-                given = {name: bundle[name] for name in TokenBundleCreate.model_fields}
-                assert TokenBundleCreate.model_validate(given).model_dump() == given
+                given = {name: bundle[name] for name in bundle.keys() - {"id", "created_at"}}
+                assert TokenBundleCreate.model_validate(given).model_dump(exclude_unset=True) == given
 
         for field, least in {
             "id": 500,
