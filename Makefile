@@ -1,6 +1,8 @@
 # Every target sets up what it needs inside the checkout; a fresh machine needs Python 3.11+ and make.
 PYTHON ?= python3
 VENV ?= .venv
+DOT ?= dot
+NPM ?= npm
 SAM_VENV := .venv-sam
 SAM_CLI := aws-sam-cli==1.170.0
 LAMBDA_VENV := .venv-lambda
@@ -15,7 +17,11 @@ LAMBDA_PLATFORM = $(if $(filter arm64,$(ARCHITECTURE)),aarch64,$(ARCHITECTURE))-
 DEPLOYED_PYTHON = $(shell for python in python$(LAMBDA_PYTHON) \
 	"$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$(LAMBDA_PYTHON).*/bin/python; do \
 	"$$python" -c 'import sys; print(sys.executable)' 2>/dev/null && break; done)
-NO_DEPLOYED_PYTHON := there is no Python $(LAMBDA_PYTHON) here to compile with, so cold starts will be slower
+NO_DEPLOYED_PYTHON := There is no Python $(LAMBDA_PYTHON) here: put python$(LAMBDA_PYTHON) with its venv module on the PATH
+
+NO_PYTHON = $(PYTHON) is not Python 3.11 or newer: install that, or say where it is with PYTHON=… after make.
+NO_NODE = There is no $(NPM) here: install Node.js 20.19 or newer.
+NO_VENV = $(PYTHON) has no venv module: install it, on Debian and Ubuntu with the package python3-venv.
 
 MACHINE = $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 EMULATED = LAMBDA_PYTHON="$(CURDIR)/$(LAMBDA_VENV)/bin/python" \
@@ -30,7 +36,8 @@ export SAM_CLI_TELEMETRY := 0
 export REDOCLY_TELEMETRY := off
 export REDOCLY_SUPPRESS_UPDATE_NOTICE := true
 
-.PHONY: dev bench test lint format openapi lint-openapi client validate build deploy smoke deployed-python clean build-SharedLayer build-Migrate
+.PHONY: dev bench test lint format openapi lint-openapi client validate build deploy smoke deployed-python \
+	deployed-python-needed picture clean build-SharedLayer build-Migrate
 
 dev: $(VENV)/.synced
 	$(VENV)/bin/python -m dev serve
@@ -48,11 +55,11 @@ openapi: $(VENV)/.synced
 	$(VENV)/bin/python -m dev openapi
 
 lint-openapi: client/node_modules/.package-lock.json
-	npm --prefix client run --silent lint
+	$(NPM) --prefix client run --silent lint
 
 # Types for TypeScript, and an example that must compile with them.
 client: client/node_modules/.package-lock.json
-	npm --prefix client run --silent check
+	$(NPM) --prefix client run --silent check
 
 format: $(VENV)/.synced
 	$(VENV)/bin/ruff check --fix .
@@ -70,17 +77,26 @@ deploy: build
 
 # What was built, run by the emulator of Lambda's runtime that comes with the SAM CLI.
 smoke: ARCHITECTURE := $(MACHINE)
-smoke: build $(LAMBDA_VENV)/.installed
+smoke: deployed-python-needed build $(LAMBDA_VENV)/.installed
 	$(EMULATED) $(VENV)/bin/python -m pytest tests/smoke
 
 # Needs a machine that does nothing else meanwhile.
 bench: ARCHITECTURE := $(MACHINE)
-bench: build $(LAMBDA_VENV)/.installed
+bench: deployed-python-needed build $(LAMBDA_VENV)/.installed
 	$(EMULATED) $(VENV)/bin/python -m dev.benchmark
 
 # For what must also work on the Python that is deployed.
 deployed-python:
 	@echo "$(DEPLOYED_PYTHON)"
+
+deployed-python-needed:
+	@test -n "$(DEPLOYED_PYTHON)" || $(call give_up,$(NO_DEPLOYED_PYTHON).)
+
+picture: docs/architecture.svg
+
+docs/architecture.svg: docs/architecture.dot
+	@$(call need,$(DOT),Graphviz is missing: install the package graphviz.)
+	$(DOT) -Tsvg $< -o $@
 
 clean:
 	rm -rf .venv* .dev .aws-sam artifacts client/node_modules client/api.d.ts .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -109,6 +125,11 @@ UNUSED := $(addprefix aws_lambda_powertools/,event_handler/openapi/swagger_ui ut
 	dateutil/zoneinfo/*.tar.gz pydantic/mypy.py pydantic/v1 \
 	$(addprefix sqlalchemy/,dialects/mssql dialects/mysql dialects/oracle dialects/sqlite ext/asyncio ext/mypy testing)
 
+give_up = { echo "$(1)" >&2; exit 1; }
+
+# need COMMAND,SENTENCE
+need = command -v "$(1)" >/dev/null || $(call give_up,$(2))
+
 # install FOLDER,GROUPS: what is locked, for Lambda's Python and platform whatever this machine is.
 # Only pg8000 and scramp read their metadata.
 define install
@@ -125,17 +146,21 @@ endef
 define compile
 	find "$(1)" -name __pycache__ -prune -exec rm -rf {} +
 	$(if $(DEPLOYED_PYTHON),"$(DEPLOYED_PYTHON)" -m compileall -q -j 0 $(3) --invalidation-mode unchecked-hash \
-		-s "$(1)" -p $(2) "$(1)",@echo "WARNING: $(NO_DEPLOYED_PYTHON)" >&2)
+		-s "$(1)" -p $(2) "$(1)",@echo "WARNING: $(NO_DEPLOYED_PYTHON), or cold starts will be slower." >&2)
 endef
 
 $(VENV)/.synced: pyproject.toml uv.lock
+	@$(call need,$(PYTHON),$(NO_PYTHON))
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || $(call give_up,$(NO_PYTHON))
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || $(call give_up,$(NO_VENV))
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv
 	$(UV) sync --frozen --quiet
 	touch $@
 
 client/node_modules/.package-lock.json: client/package.json client/package-lock.json
-	npm --prefix client ci --silent
+	@$(call need,$(NPM),$(NO_NODE))
+	$(NPM) --prefix client ci --silent
 
 $(SAM_VENV)/.installed: $(VENV)/.synced
 	$(UV) venv --quiet --clear --python $(VENV)/bin/python $(SAM_VENV)
@@ -143,7 +168,6 @@ $(SAM_VENV)/.installed: $(VENV)/.synced
 	touch $@
 
 $(LAMBDA_VENV)/.installed: $(VENV)/.synced
-	$(if $(DEPLOYED_PYTHON),,$(error $(NO_DEPLOYED_PYTHON)))
 	$(UV) venv --quiet --clear --python "$(DEPLOYED_PYTHON)" $(LAMBDA_VENV)
 	$(UV) pip install --quiet --python $(LAMBDA_VENV)/bin/python $(LAMBDA_RUNTIME)
 	touch $@

@@ -6,9 +6,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from dev.local import UserError, database_folder
 from dev.postgres import PostgresInUseError, PostgresStartError
+from shared.settings import SettingsError
 
 
 def main() -> int:
@@ -21,7 +25,7 @@ def main() -> int:
         parser.error(f"unrecognized arguments: {' '.join(others)}")
     try:
         status: int | None = arguments.run(arguments)
-    except (UserError, PostgresInUseError, PostgresStartError) as error:
+    except (UserError, SettingsError, PostgresInUseError, PostgresStartError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -73,6 +77,10 @@ def _parser() -> argparse.ArgumentParser:
 
     openapi = commands.add_parser("openapi", help="write openapi.json anew, from what the handlers say")
     openapi.set_defaults(run=_openapi)
+
+    load = commands.add_parser("load", help="fill the database with made-up bundles")
+    load.add_argument("number", type=_positive, help="how many there shall be; from an earlier run they stay")
+    load.set_defaults(run=_load)
 
     psql = commands.add_parser(
         "psql", help="a shell on the database, with psql's own arguments", add_help=False
@@ -130,6 +138,51 @@ def _openapi(_arguments: argparse.Namespace) -> None:
     from dev.openapi import COMMITTED, text
 
     COMMITTED.write_text(text())
+
+
+def _load(arguments: argparse.Namespace) -> None:
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    from dev import database
+
+    with database.any_database():
+        database.migrate("upgrade")
+        from dev import samples
+
+        columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
+        began = time.monotonic()
+        with _between_steps() as step, Progress(*columns) as progress:
+            task = progress.add_task("Bundles", total=arguments.number)
+
+            def tell(more: int) -> None:
+                progress.advance(task, more)
+                step()
+
+            added = samples.load(arguments.number, tell)
+        seconds = time.monotonic() - began
+        print(f"{added:,} bundles were added to {database.place()} in {seconds:.1f} seconds.")
+
+
+@contextmanager
+def _between_steps() -> Iterator[Callable[[], None]]:
+    """Let Ctrl-C wait for the end of a step; a second one does not wait."""
+    interrupted = False
+
+    def interrupt(*_: object) -> None:
+        nonlocal interrupted
+        interrupted = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def step() -> None:
+        if interrupted:
+            print("Stopped: what is finished stays, and the same command goes on from there.")
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield step
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _psql(arguments: argparse.Namespace) -> int:

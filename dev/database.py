@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from dev.local import ROOT, UserError, database_folder
 from dev.postgres import postgres, running_postgres
+from shared.settings import Timeouts, settings
 
 NAME = "token_bundles"
 _CONNECT_SECONDS = 5
@@ -35,20 +36,26 @@ def any_database() -> Iterator[None]:
 
 
 def place() -> str:
-    """Where the data are, without any password."""
-    url = urlsplit(os.environ["DATABASE_URL"])
+    """Where the data are, without any password; raises SettingsError."""
+    url = urlsplit(settings.database_url)
     return f"{url.hostname}:{url.port or 5432}{url.path}"
 
 
 def migrate(command: MigrateCommand, revision: str = "head") -> None:
     """Run an Alembic command on the database of DATABASE_URL; a new revision is given by its message."""
-    _check_reachable()
+    current = _current_revision()
     from alembic import command as alembic
     from alembic.config import Config
     from alembic.script import ScriptDirectory
     from alembic.util import CommandError
 
     config = Config(toml_file=ROOT / "pyproject.toml")
+    scripts = ScriptDirectory.from_config(config)
+    if current and current not in {script.revision for script in scripts.walk_revisions()}:
+        raise UserError(
+            f"The database {place()} is at revision {current}, which this checkout does not know: "
+            "check out newer code, or use another database (`python -m dev reset` deletes the local one)."
+        )
     try:
         match command:
             case "upgrade" | "downgrade":
@@ -56,30 +63,26 @@ def migrate(command: MigrateCommand, revision: str = "head") -> None:
             case "current" | "check":
                 getattr(alembic, command)(config)
             case "revision":
-                head = ScriptDirectory.from_config(config).get_current_head() or "0"
+                head = scripts.get_current_head() or "0"
                 alembic.revision(config, revision, autogenerate=True, rev_id=f"{int(head) + 1:04}")
     except (CommandError, TimeoutError) as error:
         raise UserError(str(error)) from error
 
 
-def _check_reachable() -> None:
-    from shared.settings import SettingsError, Timeouts, settings
-
-    try:
-        url = settings.database_url
-    except SettingsError as error:
-        raise UserError(str(error)) from error
-
+def _current_revision() -> str | None:
+    from alembic.runtime.migration import MigrationContext
     from sqlalchemy.exc import DBAPIError
 
     from shared.database.engine import make_engine
 
-    engine = make_engine(url, Timeouts(connect=_CONNECT_SECONDS))
+    engine = make_engine(settings.database_url, Timeouts(connect=_CONNECT_SECONDS))
     try:
-        engine.connect().close()
+        with engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
     except (DBAPIError, OSError) as error:
         raise UserError(
-            f"The database {place()} of DATABASE_URL cannot be used: {_reason(error)}."
+            f"The database {place()} cannot be used ({_reason(error)}): "
+            "correct DATABASE_URL, or leave it out for a database of this checkout."
         ) from error
     finally:
         engine.dispose()
@@ -87,6 +90,8 @@ def _check_reachable() -> None:
 
 def _reason(error: Exception) -> str:
     cause = getattr(error, "orig", None) or error
+    if isinstance(cause.__cause__, OSError):
+        return cause.__cause__.strerror or str(cause.__cause__)
     told = cause.args[0] if cause.args else ""
     return str(told.get("M")) if isinstance(told, dict) else str(cause).rstrip(".")
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import FrameType
 
@@ -18,6 +19,7 @@ from dev import database
 from dev.local import ROOT, TEMPLATE, UserError, database_folder, local_template
 from dev.template import Template
 from dev.tokens import issue_token
+from shared.settings import Settings, settings
 
 START_SECONDS = 60
 STOP_SECONDS = 5
@@ -43,22 +45,41 @@ class Options:
 def serve(options: Options) -> None:
     """Serve until a signal says stop; nothing that was started is left when this returns."""
     _stop_on_signals()
+    began = time.monotonic()
+
+    def tell(what: str) -> None:
+        print(f"{time.monotonic() - began:5.1f} s  {what}", flush=True)
+
     with suppress(KeyboardInterrupt):
         template = local_template()
+        _check_settings()
         embedded = not os.environ.get("DATABASE_URL")
         own_database = database.own_database(options.database_host, options.database_port)
-        with _listening(options) as listener, own_database, _workers(listener) as workers:
-            # The first one loads its modules while this process migrates.
-            workers.add(1)
-            database.migrate("upgrade")
-            if options.sample:
-                _load_samples()
-            workers.add(0 if options.reload else options.workers - 1)
-            workers.go()
-            _wait_until_answering(listener, workers)
+        with _listening(options) as listener:
             data = str(database_folder()) if embedded else database.place()
-            print(_welcome(_url(options.host, listener), data, template), flush=True)
-            _supervise(workers, template if options.reload else None)
+            tell(f"Starting Postgres, with its data in {data}" if embedded else f"Connecting to {data}")
+            with own_database, _workers(listener) as workers:
+                # The first one loads its modules while this process migrates.
+                workers.add(1)
+                tell(f"Migrating {database.place()}")
+                database.migrate("upgrade")
+                if options.sample and (created := _create_samples()):
+                    tell(f"Created {created} sample bundles")
+                workers.add(0 if options.reload else options.workers - 1)
+                workers.go()
+                tell(f"Starting the gateway on {_url(options.host, listener)}")
+                _wait_until_answering(listener, workers)
+                tell("Ready")
+                print(_welcome(_url(options.host, listener), data, template), flush=True)
+                _supervise(workers, template if options.reload else None)
+
+
+def _check_settings() -> None:
+    """Raise SettingsError for a wrong setting, which otherwise each function would, in each worker."""
+    elsewhere = {"database_url", "database_secret"}
+    for name, setting in vars(Settings).items():
+        if isinstance(setting, cached_property) and name not in elsewhere:
+            getattr(settings, name)
 
 
 class Workers:
@@ -139,11 +160,11 @@ def _listening(options: Options) -> Iterator[socket.socket]:
         yield listener
 
 
-def _load_samples() -> None:
+def _create_samples() -> int:
+    # Imported late: there must be a DATABASE_URL.
     from dev import samples
 
-    if created := samples.load():
-        print(f"Created {created} sample bundles.")
+    return samples.create_samples()
 
 
 def _wait_until_answering(listener: socket.socket, workers: Workers) -> None:

@@ -1,6 +1,5 @@
 """A process that serves the gateway on the listening socket of the process that started it."""
 
-import copy
 import importlib
 import logging
 import os
@@ -9,12 +8,13 @@ import sys
 import threading
 
 import uvicorn
-from uvicorn.config import LOGGING_CONFIG
 
+from dev import logs
 from dev.gateway import create_app
 from dev.local import local_template
 from dev.template import Template, TemplateError
 from dev.tokens import signing_key
+from shared.settings import settings
 
 GRACEFUL_SECONDS = 2
 
@@ -31,8 +31,9 @@ def main(listener: int) -> None:
     # They are for CloudWatch, and would be lines of JSON between those for a person.
     os.environ.setdefault("POWERTOOLS_METRICS_DISABLED", "true")
     config = uvicorn.Config(
-        create_app(template, signing_key().public_key(), on_timeout=lambda: _leave(server)),
-        log_config=_logging(),
+        logs.RequestLog(create_app(template, signing_key().public_key(), on_timeout=lambda: _leave(server))),
+        log_config=logs.configuration(settings.log_level),
+        access_log=False,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
         # An event must show who called, not what the caller says about it.
         proxy_headers=False,
@@ -41,6 +42,7 @@ def main(listener: int) -> None:
     )
     server = uvicorn.Server(config)
     _load_functions(template)
+    logs.make_functions_log_lines()
     go.wait()
     server.run([socket.socket(fileno=listener)])
     # A function that has not ended must not keep this process.
@@ -65,13 +67,6 @@ def _heed_parent(go: threading.Event) -> None:
     while os.read(0, 1):
         go.set()
     os._exit(0)
-
-
-def _logging() -> dict[str, object]:
-    config = copy.deepcopy(LOGGING_CONFIG)
-    config["loggers"]["uvicorn.error"]["level"] = "WARNING"
-    config["loggers"]["dev"] = {"handlers": ["default"], "level": "INFO", "propagate": False}
-    return config
 
 
 if __name__ == "__main__":

@@ -35,7 +35,19 @@ class Gateway:
 
     @property
     def postgres_pid(self) -> int:
-        return int((self.folder / "postgres" / "postmaster.pid").read_text().split()[0])
+        return int(self._postgres[0])
+
+    @property
+    def postgres_port(self) -> int:
+        return int(self._postgres[3])
+
+    @property
+    def database_url(self) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.postgres_port}/token_bundles"
+
+    @property
+    def _postgres(self) -> list[str]:
+        return (self.folder / "postgres" / "postmaster.pid").read_text().splitlines()
 
     def token(self, *arguments: str) -> str:
         return run_dev(self.folder, "token", *arguments).stdout.strip()

@@ -20,7 +20,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.e2e.serving import BUNDLES, ROOT, Gateway, eventually, is_running, run_dev
+from tests.e2e.serving import BUNDLES, ROOT, Gateway, eventually, is_running
 
 ORIGIN = "http://localhost:5173"
 BUNDLE = {"name": "Starter", "token_amount": 1000, "price": "9.90"}
@@ -397,40 +397,6 @@ class TestProcesses:
 
         assert (answer.status_code, answer.json()["total"]) == (200, 0)
         assert str(gateway.folder) in gateway.output.read_text()
-
-
-class TestSentences:
-    def test_port_in_use(self, tmp_path: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            port = taken.getsockname()[1]
-            _assert_sentence(f"Port {port} is in use", run_dev(tmp_path, "serve", PORT=str(port)))
-
-    def test_data_in_use(self, gateway: Gateway) -> None:
-        for arguments in (("serve", "--port", "0"), ("reset",)):
-            _assert_sentence(str(gateway.folder), run_dev(gateway.folder, *arguments))
-
-    @pytest.mark.parametrize(
-        "url",
-        ["nonsense", "postgresql://me:secret@127.0.0.1:1/nothing", "postgresql://me:secret@[::1/nothing"],
-    )
-    def test_no_such_database(self, tmp_path: Path, url: str) -> None:
-        for arguments in (("serve", "--port", "0"), ("migrate",)):
-            ended = run_dev(tmp_path, *arguments, DATABASE_URL=url)
-            _assert_sentence("DATABASE_URL", ended)
-            assert "secret" not in ended.stderr
-
-    def test_a_downgrade_to_nowhere(self, tmp_path: Path) -> None:
-        _assert_sentence("A downgrade needs", run_dev(tmp_path, "migrate", "downgrade"))
-
-    def test_migrations_beside_a_gateway(self, gateway: Gateway) -> None:
-        assert "(head)" in run_dev(gateway.folder, "migrate", "current").stdout
-        assert run_dev(gateway.folder, "migrate", "check").returncode == 0
-
-
-def _assert_sentence(expected: str, ended: Any) -> None:
-    assert ended.returncode == 1
-    assert expected in ended.stderr
-    assert len(ended.stderr.splitlines()) == 1, ended.stderr
 
 
 def _claims(token: str) -> dict[str, Any]:

@@ -8,13 +8,15 @@ from typing import Any
 
 import migrate
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
+from dev.local import ROOT
 from shared.database.engine import make_engine
 from shared.settings import Timeouts
 from tests.conftest import CreateDatabase, use_settings
 
-HEAD = "0002"
+HEAD = ScriptDirectory(str(ROOT / "migrations")).get_current_head()
 
 
 class Context:

@@ -1,0 +1,29 @@
+"""The documents name what there is."""
+
+import re
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from dev.local import ROOT
+
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+def test_the_picture_shows_its_source() -> None:
+    source = (ROOT / "docs/architecture.dot").read_text()
+    picture = (ROOT / "docs/architecture.svg").read_text()
+    labels = re.findall(r'label="(.+?)"', source)
+
+    assert len(labels) > 15
+    assert {line.strip() for label in labels for line in label.split(r"\n")} == {
+        unescape(text).strip() for text in re.findall(r"<text[^>]*>(.+?)</text>", picture)
+    }
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text())
+
+    assert [link for link in links if not (document.parent / link).exists()] == []

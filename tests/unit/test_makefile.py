@@ -1,0 +1,82 @@
+"""What make says when something that it needs is missing."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dev.local import ROOT
+
+
+def make(*arguments: str, **environment: str) -> list[str]:
+    """Run make in vain, and return what it said, less its own last line."""
+    ended = subprocess.run(
+        ["make", "--silent", *arguments],
+        cwd=ROOT,
+        # Not the jobs and variables of the make that runs the tests.
+        env={name: value for name, value in os.environ.items() if not name.startswith("MAKE")} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2
+    *said, failed = ended.stderr.splitlines()
+    assert failed.startswith("make: *** ")
+    return said
+
+
+@pytest.fixture
+def modules(tmp_path: Path) -> Path:
+    """A folder whose modules go before Python's own."""
+    folder = tmp_path / "modules"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def venv(tmp_path: Path) -> str:
+    return f"VENV={tmp_path / 'venv'}"
+
+
+def test_no_python(venv: str) -> None:
+    assert make("lint", venv, "PYTHON=no-python") == [
+        "no-python is not Python 3.11 or newer: install that, or say where it is with PYTHON=… after make."
+    ]
+
+
+def test_an_old_python(venv: str, modules: Path) -> None:
+    (modules / "sitecustomize.py").write_text("import sys\nsys.version_info = (3, 10, 9, 'final', 0)\n")
+
+    said = make("lint", venv, f"PYTHON={sys.executable}", PYTHONPATH=str(modules))
+
+    assert [line for line in said if "not Python 3.11 or newer: install that" in line] == said[-1:]
+
+
+def test_no_venv_module(venv: str, modules: Path) -> None:
+    (modules / "ensurepip.py").write_text("raise ImportError")
+
+    (said,) = make("lint", venv, f"PYTHON={sys.executable}", PYTHONPATH=str(modules))
+
+    assert said.endswith(
+        "has no venv module: install it, on Debian and Ubuntu with the package python3-venv."
+    )
+
+
+def test_no_deployed_python() -> None:
+    assert make("smoke", "DEPLOYED_PYTHON=") == [
+        "There is no Python 3.13 here: put python3.13 with its venv module on the PATH."
+    ]
+
+
+def test_no_graphviz() -> None:
+    assert make("--always-make", "picture", "DOT=no-dot") == [
+        "Graphviz is missing: install the package graphviz."
+    ]
+
+
+def test_no_node() -> None:
+    assert make("--always-make", "lint-openapi", "NPM=no-npm") == [
+        "There is no no-npm here: install Node.js 20.19 or newer."
+    ]
