@@ -68,7 +68,7 @@ CREATE = text("""
 
 def create_samples() -> int:
     """Create the dozen when there are no bundles at all, and return how many were created."""
-    if service.list_bundles(TokenBundleListQuery(per_page=1)).total:
+    if service.list_bundles(TokenBundleListQuery(per_page=1))["total"]:
         return 0
     for position, (name, description, token_amount, euros, is_active) in enumerate(SAMPLES):
         service.create_bundle(

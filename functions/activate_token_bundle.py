@@ -13,4 +13,4 @@ handler = Api(scope="token-bundles:write", counts="BundlesUpdated")
 def activate_token_bundle(bundle_id: UUID, if_match: IfMatch = None) -> Response[BundleAnswer]:
     """Activate a token bundle."""
     bundle = service.set_bundle_active(bundle_id, handler.caller, is_active=True, expected=if_match)
-    return answer(BundleAnswer(bundle=bundle), version=bundle.version)
+    return answer(BundleAnswer(bundle=bundle), version=bundle["version"])

@@ -13,5 +13,7 @@ handler = Api(scope="token-bundles:write", counts="BundlesCreated")
 def create_token_bundle(values: TokenBundleCreate, key: IdempotencyKey = None) -> Response[BundleAnswer]:
     """Create a token bundle."""
     bundle, replayed = service.create_bundle(values, handler.caller, key)
-    location = f"{COLLECTION}/{bundle.id}"
-    return answer(BundleAnswer(bundle=bundle), version=bundle.version, location=location, replayed=replayed)
+    location = f"{COLLECTION}/{bundle['id']}"
+    return answer(
+        BundleAnswer(bundle=bundle), version=bundle["version"], location=location, replayed=replayed
+    )

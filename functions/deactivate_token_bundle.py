@@ -13,4 +13,4 @@ handler = Api(scope="token-bundles:write", counts="BundlesUpdated")
 def deactivate_token_bundle(bundle_id: UUID, if_match: IfMatch = None) -> Response[BundleAnswer]:
     """Deactivate a token bundle."""
     bundle = service.set_bundle_active(bundle_id, handler.caller, is_active=False, expected=if_match)
-    return answer(BundleAnswer(bundle=bundle), version=bundle.version)
+    return answer(BundleAnswer(bundle=bundle), version=bundle["version"])

@@ -13,4 +13,4 @@ handler = Api(scope="token-bundles:read")
 def get_token_bundle(bundle_id: UUID, if_none_match: IfNoneMatch = None) -> Response[BundleAnswer]:
     """Show one token bundle."""
     bundle = service.get_bundle(bundle_id)
-    return answer(BundleAnswer(bundle=bundle), version=bundle.version, if_none_match=if_none_match)
+    return answer(BundleAnswer(bundle=bundle), version=bundle["version"], if_none_match=if_none_match)

@@ -16,4 +16,4 @@ def update_token_bundle(
 ) -> Response[BundleAnswer]:
     """Change the fields of a token bundle that are given."""
     bundle = service.update_bundle(bundle_id, values, handler.caller, if_match)
-    return answer(BundleAnswer(bundle=bundle), version=bundle.version)
+    return answer(BundleAnswer(bundle=bundle), version=bundle["version"])

@@ -6,7 +6,7 @@ import select
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache, partial
 from typing import Any
 
@@ -98,53 +98,46 @@ class Connection:
         return rows
 
 
-@contextmanager
-def reading() -> Iterator[Connection]:
+def reading() -> AbstractContextManager[Connection]:
     """Read; raises DatabaseUnavailableError."""
-    with _translated_errors(), _connection() as connection:
-        yield connection
+    return _connection(when_lost=DatabaseUnavailableError)
 
 
-@contextmanager
-def writing() -> Iterator[Connection]:
+def writing() -> AbstractContextManager[Connection]:
     """Make a change, as a whole by one statement.
 
     Raises DatabaseUnavailableError, OutcomeUnknownError or StillReferencedError for what went wrong below.
     """
-    with _translated_errors(), _connection() as connection:
-        try:
-            yield connection
-        except (pg8000.InterfaceError, OSError) as error:
-            raise OutcomeUnknownError from error
-        except pg8000.DatabaseError as error:
-            # The server ends a connection before or after the commit, and says the same each time.
-            if sqlstate(error).startswith(SHUTDOWN):
-                raise OutcomeUnknownError from error
-            raise
+    return _connection(when_lost=OutcomeUnknownError)
 
 
 @contextmanager
-def _connection() -> Iterator[Connection]:
-    pooled = engine().raw_connection()
+def _connection(when_lost: type[DatabaseUnavailableError]) -> Iterator[Connection]:
+    try:
+        pooled = engine().raw_connection()
+    except (pg8000.Error, OSError) as error:
+        raise _translated(error, DatabaseUnavailableError) from error
     try:
         yield Connection(pooled)
+    except (pg8000.Error, OSError) as error:
+        raise _translated(error, when_lost) from error
     finally:
         pooled.close()
 
 
-@contextmanager
-def _translated_errors() -> Iterator[None]:
-    try:
-        yield
-    except (pg8000.InterfaceError, OSError) as error:
-        raise DatabaseUnavailableError from error
-    except pg8000.DatabaseError as error:
-        code = sqlstate(error)
-        if code == FOREIGN_KEY_VIOLATION:
-            raise StillReferencedError from error
-        if code.startswith(UNAVAILABLE):
-            raise DatabaseUnavailableError from error
-        raise
+def _translated(error: Exception, when_lost: type[DatabaseUnavailableError]) -> Exception:
+    """Return what a caller can be told of an error; what nobody has thought of is a bug."""
+    if not isinstance(error, pg8000.DatabaseError):
+        return when_lost()
+    code = sqlstate(error)
+    # The server ends a connection before or after the commit, and says the same each time.
+    if code.startswith(SHUTDOWN):
+        return when_lost()
+    if code == FOREIGN_KEY_VIOLATION:
+        return StillReferencedError()
+    if code.startswith(UNAVAILABLE):
+        return DatabaseUnavailableError()
+    return RuntimeError(f"unexpected SQLSTATE {code}")
 
 
 def sqlstate(error: pg8000.DatabaseError) -> str:

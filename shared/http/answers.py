@@ -3,13 +3,11 @@
 from http import HTTPStatus
 from typing import TypeVar
 
-from pydantic import BaseModel
-
 from shared.http.conditional import entity_tag, is_current
 from shared.http.idempotency import REPLAYED
 from shared.http.response import Response
 
-Answer = TypeVar("Answer", bound=BaseModel)
+Answer = TypeVar("Answer")
 
 
 def answer(

@@ -29,6 +29,8 @@ STORABLE = re.compile("[^\0\ud800-\udfff]{0,510}")
 # What the alarms and the dashboard look at, besides what each function counts when it succeeds.
 COUNTED_FAILURES = {409: "Conflicts", 412: "Conflicts", 422: "Conflicts", 503: "DatabaseErrors"}
 
+NOBODY = Caller(None, None, "")
+
 logger = Logger(service="token-bundles", level=settings.log_level)
 metrics = Metrics(namespace="TokenBundles", service="token-bundles")
 
@@ -48,6 +50,8 @@ class Api:
         self.counts = counts
         self.operations: list[Operation] = []
         self._event: Event = {}
+        self._claims: Mapping[str, Any] = {}
+        self.caller = NOBODY
         # Nothing of what has been imported by now will ever be garbage.
         gc.freeze()
         gc.enable()
@@ -64,7 +68,9 @@ class Api:
     def __call__(self, event: Event, _context: object) -> dict[str, Any]:
         """Answer one event of API Gateway (payload format 2.0)."""
         self._event = event
-        logger.append_keys(request_id=self._request_id)
+        self._claims = _claims(event)
+        self.caller = _caller(event, self._claims)
+        logger.append_keys(request_id=self.caller.request_id)
         response = self._response()
         # The access log has every request; the function's own has those that went wrong.
         log = logger.info if response.status >= HTTPStatus.BAD_REQUEST else logger.debug
@@ -72,25 +78,19 @@ class Api:
         self._count(response)
         return response.for_api_gateway()
 
-    @property
-    def caller(self) -> Caller:
-        """Who sent the current request."""
-        claims = self._claims
-        return Caller(claims.get("sub"), claims.get("client_id") or claims.get("azp"), self._request_id)
-
     def _response(self) -> Response[Any]:
         try:
             self._admit()
             return self._answer()
         except InvalidRequestError as error:
-            return validation_problem(error.errors, self._request_id)
+            return validation_problem(error.errors, self.caller.request_id)
         except ApiError as error:
             if error.status >= ApiError.status:
                 logger.exception(error.detail)
-            return problem(error, self._request_id)
+            return problem(error, self.caller.request_id)
         except Exception:
             logger.exception(ApiError.detail)
-            return problem(ApiError(), self._request_id)
+            return problem(ApiError(), self.caller.request_id)
 
     def _admit(self) -> None:
         if not self._claims or not all(map(_is_storable, self.caller)):
@@ -113,15 +113,16 @@ class Api:
             metrics.add_metric(metric, MetricUnit.Count, 1)
             metrics.flush_metrics()
 
-    @property
-    def _claims(self) -> Mapping[str, Any]:
-        authorizer = self._event["requestContext"].get("authorizer") or {}
-        claims = (authorizer.get("jwt") or {}).get("claims")
-        return claims if isinstance(claims, Mapping) else {}
 
-    @property
-    def _request_id(self) -> str:
-        return str(self._event["requestContext"].get("requestId", ""))
+def _claims(event: Event) -> Mapping[str, Any]:
+    authorizer = event["requestContext"].get("authorizer") or {}
+    claims = (authorizer.get("jwt") or {}).get("claims")
+    return claims if isinstance(claims, Mapping) else {}
+
+
+def _caller(event: Event, claims: Mapping[str, Any]) -> Caller:
+    request_id = str(event["requestContext"].get("requestId", ""))
+    return Caller(claims.get("sub"), claims.get("client_id") or claims.get("azp"), request_id)
 
 
 def _scopes(claims: Mapping[str, Any]) -> set[str]:

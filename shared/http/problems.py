@@ -79,12 +79,12 @@ class InvalidRequestError(Exception):
         self.errors = errors
 
 
-def problem(error: ApiError, request_id: str) -> Response[str]:
+def problem(error: ApiError, request_id: str | None) -> Response[str]:
     """Tell the caller what went wrong, and under which id the log has more."""
     return _problem(error.status, error.detail, request_id)
 
 
-def validation_problem(errors: Sequence[Mapping[str, Any]], request_id: str) -> Response[str]:
+def validation_problem(errors: Sequence[Mapping[str, Any]], request_id: str | None) -> Response[str]:
     """Tell the caller of every field and parameter that is wrong, given pydantic's errors."""
     entries = [_entry(error) for error in errors]
     detail = "; ".join(
@@ -93,7 +93,7 @@ def validation_problem(errors: Sequence[Mapping[str, Any]], request_id: str) -> 
     return _problem(HTTPStatus.BAD_REQUEST, detail, request_id, errors=entries)
 
 
-def _problem(status: int, detail: str, request_id: str, **members: Any) -> Response[str]:
+def _problem(status: int, detail: str, request_id: str | None, **members: Any) -> Response[str]:
     body = {
         "type": "about:blank",
         "title": TITLES.get(status, HTTPStatus(status).phrase),

@@ -1,4 +1,4 @@
-"""What goes over the wire: strict models of what comes in, and of what goes out."""
+"""What goes over the wire: strict models of what comes in, and plain dictionaries of what goes out."""
 
 import json
 import re
@@ -22,6 +22,7 @@ from pydantic import (
     WithJsonSchema,
 )
 from pydantic_core import PydanticKnownError
+from typing_extensions import TypedDict
 
 from shared.settings import settings
 from shared.token_bundles.model import Action, TokenBundle, TokenBundleChange
@@ -163,49 +164,45 @@ def _shown_price(price: Decimal) -> str:
     return f"{price:.{settings.default_currency.decimals}f}"
 
 
-class TokenBundleRead(BaseModel):
+class TokenBundleRead(TypedDict):
     """A bundle as it is shown."""
 
     id: UUID
     name: str
     description: str | None
     token_amount: int
-    price: str = Field(description="With exactly the currency's decimals.")
-    currency: str = Field(description="The system's default currency, by its ISO 4217 code.")
+    price: Annotated[str, Field(description="With exactly the currency's decimals.")]
+    currency: Annotated[str, Field(description="The system's default currency, by its ISO 4217 code.")]
     is_active: bool
     sort_order: int
-    version: int = Field(description="1 at first, and 1 more with every change.")
+    version: Annotated[int, Field(description="1 at first, and 1 more with every change.")]
     created_at: datetime
     updated_at: datetime
 
-    @classmethod
-    def of(cls, bundle: TokenBundle) -> "TokenBundleRead":
-        """Show a stored bundle, its price with exactly the currency's decimals."""
-        return cls(
-            id=bundle.id,
-            name=bundle.name,
-            description=bundle.description,
-            token_amount=bundle.token_amount,
-            price=_shown_price(bundle.price),
-            currency=settings.default_currency.code,
-            is_active=bundle.is_active,
-            sort_order=bundle.sort_order,
-            version=bundle.version,
-            created_at=bundle.created_at.astimezone(UTC),
-            updated_at=bundle.updated_at.astimezone(UTC),
-        )
+
+def show_bundle(bundle: TokenBundle) -> TokenBundleRead:
+    """Show a stored bundle, its price with exactly the currency's decimals."""
+    return {
+        "id": bundle.id,
+        "name": bundle.name,
+        "description": bundle.description,
+        "token_amount": bundle.token_amount,
+        "price": _shown_price(bundle.price),
+        "currency": settings.default_currency.code,
+        "is_active": bundle.is_active,
+        "sort_order": bundle.sort_order,
+        "version": bundle.version,
+        "created_at": bundle.created_at.astimezone(UTC),
+        "updated_at": bundle.updated_at.astimezone(UTC),
+    }
 
 
-class FieldChange(BaseModel):
-    """A field before and after a change, as it is shown in the bundle."""
-
-    model_config = ConfigDict(serialize_by_alias=True)
-
-    before: str | int | bool | None = Field(serialization_alias="from")
-    after: str | int | bool | None = Field(serialization_alias="to")
+Shown = str | int | bool | None
+FieldChange = TypedDict("FieldChange", {"from": Shown, "to": Shown})
+FieldChange.__doc__ = "A field before and after a change, as it is shown in the bundle."
 
 
-class TokenBundleChangeRead(BaseModel):
+class TokenBundleChangeRead(TypedDict):
     """What was done to a bundle: by whom, when, and what each changed field was before and after."""
 
     version: int
@@ -216,23 +213,23 @@ class TokenBundleChangeRead(BaseModel):
     request_id: str | None
     changed_at: datetime
 
-    @classmethod
-    def of(cls, change: TokenBundleChange) -> "TokenBundleChangeRead":
-        """Show a stored change."""
-        after, before = _editable_fields(change.after), _editable_fields(change.before)
-        return cls(
-            version=change.version,
-            action=change.action,
-            changes={
-                field: FieldChange(before=before.get(field), after=after.get(field))
-                for field in TokenBundleCreate.model_fields
-                if before.get(field) != after.get(field)
-            },
-            changed_by=change.subject,
-            client_id=change.client_id,
-            request_id=change.request_id,
-            changed_at=change.changed_at.astimezone(UTC),
-        )
+
+def show_change(change: TokenBundleChange) -> TokenBundleChangeRead:
+    """Show a stored change."""
+    after, before = _editable_fields(change.after), _editable_fields(change.before)
+    return {
+        "version": change.version,
+        "action": change.action,
+        "changes": {
+            field: {"from": before.get(field), "to": after.get(field)}
+            for field in TokenBundleCreate.model_fields
+            if before.get(field) != after.get(field)
+        },
+        "changed_by": change.subject,
+        "client_id": change.client_id,
+        "request_id": change.request_id,
+        "changed_at": change.changed_at.astimezone(UTC),
+    }
 
 
 # What there was before a change is what there was after the one below it.
@@ -246,13 +243,13 @@ def _editable_fields(snapshot: str | None) -> dict[str, Any]:
     }
 
 
-class BundleAnswer(BaseModel):
+class BundleAnswer(TypedDict):
     """One bundle in its envelope."""
 
     bundle: TokenBundleRead
 
 
-class Message(BaseModel):
+class Message(TypedDict):
     """A sentence for a person."""
 
     message: str
@@ -298,10 +295,10 @@ class TokenBundleListQuery(PageQuery):
     ] = ("sort_order", "name")
 
 
-Item = TypeVar("Item", bound=BaseModel)
+Item = TypeVar("Item")
 
 
-class Page(BaseModel, Generic[Item]):
+class Page(TypedDict, Generic[Item]):
     """One page of a list, and how many items and pages there are in all."""
 
     items: list[Item]
@@ -310,8 +307,8 @@ class Page(BaseModel, Generic[Item]):
     per_page: int
     pages: int
 
-    @classmethod
-    def of(cls, items: list[Item], total: int, query: PageQuery) -> "Page[Item]":
-        """Show the items of the page that was asked for."""
-        pages = -(-total // query.per_page)
-        return cls(items=items, total=total, page=query.page, per_page=query.per_page, pages=pages)
+
+def show_page(items: list[Item], total: int, query: PageQuery) -> Page[Item]:
+    """Show the items of the page that was asked for."""
+    pages = -(-total // query.per_page)
+    return {"items": items, "total": total, "page": query.page, "per_page": query.per_page, "pages": pages}

@@ -16,6 +16,9 @@ from shared.token_bundles.schemas import (
     TokenBundleListQuery,
     TokenBundleRead,
     TokenBundleUpdate,
+    show_bundle,
+    show_change,
+    show_page,
 )
 
 connect_at_init()
@@ -45,7 +48,7 @@ def list_bundles(query: TokenBundleListQuery) -> Page[TokenBundleRead]:
             name_contains=query.q,
             sort=query.sort,
         )
-    return Page[TokenBundleRead].of([TokenBundleRead.of(row) for row in found.rows], found.total, query)
+    return show_page([show_bundle(row) for row in found.rows], found.total, query)
 
 
 def list_changes(bundle_id: UUID, query: PageQuery) -> Page[TokenBundleChangeRead]:
@@ -54,9 +57,7 @@ def list_changes(bundle_id: UUID, query: PageQuery) -> Page[TokenBundleChangeRea
         found = repository.find_changes(connection, bundle_id, limit=query.per_page, offset=query.offset)
     if not found.total:
         raise TokenBundleNotFoundError
-    return Page[TokenBundleChangeRead].of(
-        [TokenBundleChangeRead.of(row) for row in found.rows], found.total, query
-    )
+    return show_page([show_change(row) for row in found.rows], found.total, query)
 
 
 def get_bundle(bundle_id: UUID) -> TokenBundleRead:
@@ -65,7 +66,7 @@ def get_bundle(bundle_id: UUID) -> TokenBundleRead:
         bundle = repository.get_bundle(connection, bundle_id)
     if bundle is None:
         raise TokenBundleNotFoundError
-    return TokenBundleRead.of(bundle)
+    return show_bundle(bundle)
 
 
 def create_bundle(values: TokenBundleCreate, caller: Caller, idempotency_key: str | None = None) -> Created:
@@ -74,12 +75,12 @@ def create_bundle(values: TokenBundleCreate, caller: Caller, idempotency_key: st
     with writing() as connection:
         bundle = repository.create_bundle(connection, given, caller, idempotency_key)
         if bundle is not None:
-            return Created(TokenBundleRead.of(bundle), replayed=False)
+            return Created(show_bundle(bundle), replayed=False)
         # Another statement, because one sees only what was committed before it began.
         first = repository.get_bundle_created_with(connection, caller, idempotency_key or "")
     if any(getattr(first, field) != value for field, value in given.items()):
         raise KeyUsedDifferentlyError
-    return Created(TokenBundleRead.of(first), replayed=True)
+    return Created(show_bundle(first), replayed=True)
 
 
 def update_bundle(
@@ -124,4 +125,4 @@ def _shown(change: Change | None) -> TokenBundleRead:
         raise TokenBundleNotFoundError
     if not change.expected:
         raise ChangedMeanwhileError
-    return TokenBundleRead.of(change.bundle)
+    return show_bundle(change.bundle)
