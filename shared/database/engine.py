@@ -189,6 +189,8 @@ def make_engine(
         },
         pool_size=1,
         max_overflow=0,
+        # With one flush there is nothing to roll back.
+        pool_reset_on_return=None if one_flush else "rollback",
         hide_parameters=True,
     )
     connect = partial(OneFlushConnection, keeps_statements=not pooled) if one_flush else pg8000.connect
