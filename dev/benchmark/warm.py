@@ -24,7 +24,7 @@ Times = dict[str, Any]
 
 
 class Routes:
-    """The requests of each route, on bundles of one contender; None stands for one that is not timed."""
+    """The requests of each route, on bundles of one contender."""
 
     def __init__(self, contender: Contender) -> None:
         """Create what the routes work on."""
