@@ -85,7 +85,8 @@ def _owned(folder: Path) -> Iterator[IO[bytes]]:
     owner = _beside(folder, "lock")
     with owner.open("a") as lock, _beside(folder, "log").open("ab") as log:
         if not _locked(lock):
-            message = f"Process {owner.read_text()} runs the database in {folder}: stop it first."
+            user = f"Process {owner.read_text()} runs the database in {folder}"
+            message = f"{user}, perhaps as `make dev` elsewhere: stop it first."
             raise PostgresInUseError(message)
         owner.write_text(str(os.getpid()))
         # The server of an owner that was killed takes a moment to follow it.

@@ -193,10 +193,10 @@ def _welcome(url: str, data: str, template: Template) -> str:
     return "\n".join(
         [
             "",
-            f"The API answers at {url}, its data are in {data}. Ctrl-C ends everything.",
             f"To see and try all of it: {url}/docs",
+            f"The API answers at {url}, its data is in {data}. Ctrl-C ends everything.",
             "",
-            f"curl -s {url}{next(readable, '/')} -H 'Authorization: Bearer {issue_token()}'",
+            f"curl -sS {url}{next(readable, '/')} -H 'Authorization: Bearer {issue_token()}'",
             "",
         ]
     )

@@ -102,7 +102,7 @@ def serving(folder: Path, *arguments: str, root: Path = ROOT, **environment: str
 def _printed_url(process: subprocess.Popen[bytes], output: Path) -> str:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        if found := re.search(r"^curl -s (http://127\.0\.0\.1:\d+)/", output.read_text(), re.MULTILINE):
+        if found := re.search(r"^curl -sS (http://127\.0\.0\.1:\d+)/", output.read_text(), re.MULTILINE):
             return found[1]
         time.sleep(0.05)
     return pytest.fail(f"the gateway did not start:\n{output.read_text()}")

@@ -157,10 +157,10 @@ class TestOwner:
     def test_a_second_owner_is_refused(self, folder: Path) -> None:
         with owner(folder) as first:
             url = said(first)
-            refusal = f"Process {first.pid} runs the database in {folder}: stop it first."
+            refusal = f"Process {first.pid} runs the database in {folder}, perhaps as `make dev` elsewhere: "
             with pytest.raises(PostgresInUseError) as refused, postgres(folder):
                 pytest.fail("it started")
-            assert str(refused.value) == refusal
+            assert str(refused.value) == f"{refusal}stop it first."
             assert answers(url)
 
     def test_others_find_the_server_while_it_runs(self, folder: Path, tmp_path: Path) -> None:
