@@ -24,7 +24,7 @@ from shared.errors import DatabaseUnavailableError, OutcomeUnknownError, StillRe
 from shared.settings import Timeouts, settings
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
-FOREIGN_KEY_VIOLATION = "23503"
+STILL_REFERENCED = {"23503", "23001"}  # by a foreign key, and since Postgres 18 by one that restricts
 PASSWORD_REFUSED = {"28P01", "28000"}
 READ_ONLY = "25006"  # by now the server is a replica
 UNAVAILABLE = (
@@ -35,7 +35,7 @@ UNAVAILABLE = (
     "55P03",  # lock not available in time
     "57",  # shutdown, crash, starting up, statement cancelled by its timeout
 )
-SHUTDOWN = "57P"
+OUTCOME_UNKNOWN = {"08007", "40003"}
 
 DRIVER = "incurious_pg8000"
 
@@ -89,7 +89,7 @@ class Connection:
         execute = driver.execute_kept if keeps else driver.execute_unnamed
         try:
             answer = execute(statement.sql, statement.values(parameters))
-        except Exception as error:
+        except BaseException as error:
             # No other request may have one whose state nobody knows, or that leads to a replica.
             if not isinstance(error, pg8000.DatabaseError) or sqlstate(error) == READ_ONLY:
                 self._pooled.invalidate(error)
@@ -130,10 +130,9 @@ def _translated(error: Exception, when_lost: type[DatabaseUnavailableError]) -> 
     if not isinstance(error, pg8000.DatabaseError):
         return when_lost()
     code = sqlstate(error)
-    # The server ends a connection before or after the commit, and says the same each time.
-    if code.startswith(SHUTDOWN):
+    if code in OUTCOME_UNKNOWN:
         return when_lost()
-    if code == FOREIGN_KEY_VIOLATION:
+    if code in STILL_REFERENCED:
         return StillReferencedError()
     if code.startswith(UNAVAILABLE):
         return DatabaseUnavailableError()

@@ -75,6 +75,7 @@ class OneFlushConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 has
         self._keeps_statements = keeps_statements
         self._kept: dict[str, _Kept] = {}
         self._numbers = itertools.count()
+        self._received = b""
 
     def execute_unnamed(
         self, statement: str, vals: Sequence[Any] = (), oids: Sequence[int] = (), stream: Any = None
@@ -139,7 +140,7 @@ class OneFlushConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 has
 
     def handle_messages(self, context: Context) -> None:
         """Read what the server answers up to ReadyForQuery, in pieces as large as they come."""
-        data, start, code = b"", 0, b""
+        data, start, code = self._received, 0, b""
         while code != READY_FOR_QUERY:
             while len(data) < (end := _end_of_message(data, start)):
                 piece = self._sock.read1(_READ_BYTES)
@@ -152,6 +153,8 @@ class OneFlushConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 has
             else:
                 self.message_types[code](data[start + _HEADER_BYTES : end], context)
             start = end
+        # A notice may follow at any time, and begin in the same piece.
+        self._received = data[start:]
         if context.error is not None:
             raise context.error
 

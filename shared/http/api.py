@@ -115,13 +115,14 @@ class Api:
 
 
 def _claims(event: Event) -> Mapping[str, Any]:
-    authorizer = event["requestContext"].get("authorizer") or {}
-    claims = (authorizer.get("jwt") or {}).get("claims")
+    claims: Any = event
+    for name in ("requestContext", "authorizer", "jwt", "claims"):
+        claims = claims.get(name) if isinstance(claims, Mapping) else None
     return claims if isinstance(claims, Mapping) else {}
 
 
 def _caller(event: Event, claims: Mapping[str, Any]) -> Caller:
-    request_id = str(event["requestContext"].get("requestId", ""))
+    request_id = str((event.get("requestContext") or {}).get("requestId", ""))
     return Caller(claims.get("sub"), claims.get("client_id") or claims.get("azp"), request_id)
 
 

@@ -35,7 +35,8 @@ def read_json_object(event: Mapping[str, Any], content_type: str) -> dict[str, A
         raise _invalid("json_invalid") from error
     if not isinstance(value, dict):
         raise _invalid("object_type")
-    return value
+    # A name that could not be answered must not hide what else is wrong; it is no field in any case.
+    return {name.encode(errors="replace").decode(): item for name, item in value.items()}
 
 
 def _invalid(kind: str) -> InvalidRequestError:

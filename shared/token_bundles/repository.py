@@ -84,7 +84,9 @@ def get_bundle_created_with(connection: Connection, caller: Caller, idempotency_
     """Return the bundle that the caller's key has created, as it was then."""
     parameters = {"caller": caller.name, "key": idempotency_key}
     ((snapshot,),) = connection.execute(_get_created_with(), parameters)
-    values = json.loads(snapshot, parse_float=Decimal)
+    stored = json.loads(snapshot, parse_float=Decimal)
+    # It may be from before a migration.
+    values = {name: stored[name] for name in TokenBundle._fields if name in stored}
     values["id"] = UUID(values["id"])
     for name in ("created_at", "updated_at"):
         values[name] = datetime.fromisoformat(values[name])

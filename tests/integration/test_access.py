@@ -12,7 +12,7 @@ import pytest
 from dev.template import Route
 from shared.errors import DatabaseUnavailableError
 from shared.http.api import logger
-from tests.client import BUNDLES, READ, REQUEST_ID, TEMPLATE, WRITE, event, invoke, request
+from tests.client import BUNDLES, READ, REQUEST_ID, TEMPLATE, WRITE, event, handler_of, invoke, request
 
 ROUTES = TEMPLATE.routes
 every_route = pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.key)
@@ -34,6 +34,17 @@ def call(route: Route, claims: dict[str, str] | None, body: str | None = None) -
     answer = invoke(route.method, path, event(route.method, path, body=body, claims=claims))
     assert answer.headers["content-type"] == "application/problem+json"
     return answer.status, answer.json
+
+
+@pytest.mark.parametrize(
+    "context",
+    [None, {}, {"authorizer": "x"}, {"authorizer": {"jwt": "x"}}, {"authorizer": {"jwt": {"claims": "x"}}}],
+)
+@every_route
+def test_an_event_from_nowhere(route: Route, context: dict[str, Any] | None) -> None:
+    answer = handler_of(route.function.handler)({"requestContext": context}, None)
+    assert answer["statusCode"] == 401
+    assert handler_of(route.function.handler)({}, None)["statusCode"] == 401
 
 
 @every_route

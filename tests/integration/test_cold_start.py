@@ -74,6 +74,15 @@ def test_first_request(module: str, url: str) -> None:
     assert found <= {"botocore"}
 
 
+def test_migrations_have_their_garbage_collected() -> None:
+    folders = os.pathsep.join([str(ROOT), str(ROOT / "functions")])
+    subprocess.run(
+        [sys.executable, "-c", "import gc, migrate; assert gc.isenabled()"],
+        env={"PYTHONPATH": folders, "AWS_LAMBDA_FUNCTION_NAME": "migrate"},
+        check=True,
+    )
+
+
 @pytest.mark.parametrize(
     ("kind", "round_trips"), [("on-demand", 1), ("provisioned-concurrency", 1), ("snap-start", 0)]
 )

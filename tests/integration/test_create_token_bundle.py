@@ -21,6 +21,12 @@ def create(**fields: Any) -> Any:
 
 
 class TestCreate:
+    @pytest.mark.usefixtures("connection")
+    def test_a_name_that_cannot_be_stored_hides_no_other_error(self) -> None:
+        answer = request("POST", body='{"name": 5, "token_amount": 0, "price": 1, "\\ud800": 1}')
+        assert answer.status == 400
+        assert [error["pointer"] for error in answer.json["errors"]] == ["/name", "/token_amount", "/?"]
+
     def test_anonymous(self) -> None:
         assert request("POST", json_body=VALID, scope=None).status == 401
 

@@ -26,8 +26,12 @@ class TestDelete:
     def test_no_such_bundle(self) -> None:
         assert request("DELETE", "/no-uuid").status == 404
 
-    def test_what_another_table_refers_to_stays(self, connection: Connection, bundle: dict[str, Any]) -> None:
-        connection.execute(text("CREATE TABLE purchase (bundle_id uuid REFERENCES token_bundle)"))
+    @pytest.mark.parametrize("action", ["NO ACTION", "RESTRICT"])
+    def test_what_another_table_refers_to_stays(
+        self, connection: Connection, bundle: dict[str, Any], action: str
+    ) -> None:
+        reference = f"bundle_id uuid REFERENCES token_bundle ON DELETE {action}"
+        connection.execute(text(f"CREATE TABLE purchase ({reference})"))
         connection.execute(text("INSERT INTO purchase VALUES (:id)"), {"id": bundle["id"]})
         answer = request("DELETE", f"/{bundle['id']}")
         assert answer.status == 409

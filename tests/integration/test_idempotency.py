@@ -57,6 +57,11 @@ class TestIdempotencyKey:
         assert total() == 1
         assert_replayed(create(), first)
 
+    def test_a_field_that_was_removed_meanwhile(self, connection: Connection) -> None:
+        first = create()
+        connection.execute(text("""UPDATE token_bundle_change SET bundle = bundle || '{"old": 1}'"""))
+        assert_replayed(create(), first)
+
     def test_the_first_answer_stays_whatever_happens_to_the_bundle(self) -> None:
         first = create()
         path = f"/{first.bundle['id']}"

@@ -2,6 +2,7 @@
 
 import os
 import random
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from datetime import UTC, date, datetime, time, timedelta
@@ -259,6 +260,25 @@ class TestBrokenConnection:
         with pytest.raises(UnicodeEncodeError):
             ours.execute_unnamed("SELECT $1::text", [BROKEN])
         assert ours.execute_unnamed("SELECT $1::text", ["next"]).rows == [["next"]]
+
+    def test_a_notice_that_comes_in_two_pieces(self, ours: OneFlushConnection) -> None:
+        """Half of it with one answer, and half with the next."""
+        here, there = socket.socketpair()
+        real = ours._usock, ours._sock  # noqa: SLF001
+        ours._usock, ours._sock = here, here.makefile("rwb")  # noqa: SLF001
+        try:
+            done, ready = b"C\0\0\0\x0dSELECT 0\0", b"Z\0\0\0\x05I"
+            notice = b"N\0\0\0\x0cSNOTICE\0"
+            there.sendall(done + ready + notice[:7])
+            ours.execute_unnamed("SELECT 1")
+            there.sendall(notice[7:] + done + ready)
+            ours.execute_unnamed("SELECT 1")
+            assert ours.notices.pop()[b"S"] == b"NOTICE"
+        finally:
+            ours._sock.close()  # noqa: SLF001
+            here.close()
+            there.close()
+            ours._usock, ours._sock = real  # noqa: SLF001
 
     def test_closed(self, database: Engine) -> None:
         connection = connect(OneFlushConnection, database)
