@@ -25,6 +25,12 @@ def database(create_database: CreateDatabase, migrated_database: str) -> Iterato
         engine.dispose()
 
 
+def url_of(database: Engine, username: str | None = None) -> str:
+    """Write the URL of an engine's database as the settings want it, perhaps for another user."""
+    url = database.url.set(drivername="postgresql", username=username)
+    return url.render_as_string(hide_password=False)
+
+
 class SavepointEngine:
     """Stands in for the engine: its connection is in a transaction that is never committed."""
 

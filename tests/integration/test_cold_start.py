@@ -12,6 +12,7 @@ from sqlalchemy import Engine, text
 
 from dev.local import ROOT
 from tests.client import TEMPLATE
+from tests.integration.conftest import url_of
 from tests.proxy import Proxy
 
 # Only what a function needs is paid for in each cold start.
@@ -58,7 +59,7 @@ def run(module: str, url: str, *, requests: int, **variables: str) -> tuple[list
 
 @pytest.fixture
 def url(database: Engine) -> Iterator[str]:
-    yield database.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    yield url_of(database)
     with database.begin() as connection:
         connection.execute(text("TRUNCATE token_bundle, token_bundle_change, token_bundle_idempotency_key"))
 

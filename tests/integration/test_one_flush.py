@@ -13,13 +13,13 @@ from uuid import UUID
 
 import pg8000
 import pytest
-from sqlalchemy import Engine, bindparam, make_url, text
+from sqlalchemy import Engine, bindparam, text
 
 from shared.database.engine import Connection, Statement, make_engine
 from shared.database.one_flush import OneFlushConnection
 from shared.settings import Timeouts
 from tests.client import request
-from tests.integration.conftest import functions_with
+from tests.integration.conftest import functions_with, url_of
 from tests.proxy import Proxy
 
 QUERIES = 6000 if os.environ.get("TEST_SIZE") == "full" else 300
@@ -301,7 +301,3 @@ def test_a_setting_switches_it_off(database: Engine) -> None:
             with closing(engine.engine().raw_connection()) as connection:
                 assert type(connection.dbapi_connection) is kind
             assert request("GET").status == 200
-
-
-def url_of(database: Engine) -> str:
-    return make_url(database.url).set(drivername="postgresql").render_as_string(hide_password=False)

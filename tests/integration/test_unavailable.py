@@ -18,7 +18,7 @@ from shared.database import Statement, writing
 from shared.database import engine as database_engine
 from shared.errors import DatabaseUnavailableError, OutcomeUnknownError
 from tests.client import Answer, request
-from tests.integration.conftest import assert_unavailable, functions_with
+from tests.integration.conftest import assert_unavailable, functions_with, url_of
 from tests.proxy import Fault, Proxy, silent_server
 
 # The functions' own limit is 10 seconds.
@@ -41,7 +41,7 @@ def nothing_left() -> Iterator[None]:
 @pytest.fixture
 def proxy(database: Engine, committed: dict[str, Any]) -> Iterator[Proxy]:  # noqa: ARG001
     """Stand between the functions and their database."""
-    with Proxy(_url(database)) as proxy, functions_with(**_hasty(proxy.url)):
+    with Proxy(url_of(database)) as proxy, functions_with(**_hasty(proxy.url)):
         yield proxy
 
 
@@ -64,11 +64,6 @@ def sqlstates(monkeypatch: pytest.MonkeyPatch) -> None:
         return code
 
     monkeypatch.setattr(database_engine, "sqlstate", note)
-
-
-def _url(database: Engine, username: str | None = None) -> str:
-    url = database.url.set(drivername="postgresql", username=username)
-    return url.render_as_string(hide_password=False)
 
 
 def _hasty(url: str = "", **variables: str) -> dict[str, str]:
@@ -118,7 +113,7 @@ def locked(database: Engine, statement: str = "SELECT FROM token_bundle FOR UPDA
 class TestCannotConnect:
     def test_nothing_listens(self, database: Engine, committed: dict[str, Any]) -> None:
         with (
-            Proxy(_url(database), listening=False) as proxy,
+            Proxy(url_of(database), listening=False) as proxy,
             functions_with(**_hasty(proxy.url)),
         ):
             refused(lambda: get(committed))
@@ -178,7 +173,7 @@ class TestTooManyConnections:
         with database.begin() as connection:
             connection.execute(text(f"{change} 0"))
         try:
-            with functions_with(**_hasty(_url(database, username=role))):
+            with functions_with(**_hasty(url_of(database, username=role))):
                 seen = _watch()
                 refused(lambda: get(committed))
                 assert seen == ["53300"]
