@@ -119,7 +119,7 @@ build-Migrate:
 	cp -R functions/migrate.py migrations "$(ARTIFACTS_DIR)/"
 	$(call compile,$(ARTIFACTS_DIR),/var/task)
 
-# What no function imports, and half of the layer without it.
+# What no function imports.
 UNUSED := $(addprefix aws_lambda_powertools/,event_handler/openapi/swagger_ui utilities/auth_alpha utilities/batch \
 		utilities/feature_flags utilities/idempotency utilities/kafka utilities/parser utilities/streaming) \
 	dateutil/zoneinfo/*.tar.gz pydantic/mypy.py pydantic/v1 \

@@ -56,14 +56,16 @@ class IncuriousDialect(PGDialect_pg8000):
 registry.register(f"postgresql.{DRIVER}", __name__, IncuriousDialect.__name__)
 
 
+# With Postgres' own placeholders, which the driver need not translate.
+WRITTEN_OUT = PGDialect_pg8000(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+
+
 class Statement:
     """A statement that SQLAlchemy has written once, to be executed many times without it."""
 
     def __init__(self, statement: Executable, *, kept: bool = True) -> None:
         """Compile it; `kept` on the server, unless its best plan depends on the values."""
-        # Postgres' own placeholders, which the driver need not translate.
-        dialect = PGDialect_pg8000(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
-        compiled: Any = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
+        compiled: Any = statement.compile(dialect=WRITTEN_OUT)  # type: ignore[attr-defined]
         self.sql = str(compiled)
         self.kept = kept
         self._names: tuple[str, ...] = tuple(compiled.positiontup or ())

@@ -1,4 +1,4 @@
-"""The rules of token bundles; each function is one statement, or none."""
+"""The rules of token bundles; each function is one statement, and a repeated creation two."""
 
 from typing import NamedTuple
 from uuid import UUID
