@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from dev.database.postgres import PostgresInUseError, PostgresStartError
 from dev.local import UserError, database_folder
-from dev.postgres import PostgresInUseError, PostgresStartError
 from shared.settings import SettingsError
 
 
@@ -99,7 +99,7 @@ def _positive(text: str) -> int:
 
 
 def _serve(arguments: argparse.Namespace) -> None:
-    from dev.serve import Options, serve
+    from dev.gateway.serve import Options, serve
 
     serve(
         Options(
@@ -115,23 +115,23 @@ def _serve(arguments: argparse.Namespace) -> None:
 
 
 def _token(arguments: argparse.Namespace) -> None:
-    from dev.tokens import issue_token
+    from dev.gateway.tokens import issue_token
 
     given = {"scope": arguments.scope, "subject": arguments.subject, "expires_in": arguments.expires_in}
     print(issue_token(**{name: value for name, value in given.items() if value is not None}))
 
 
 def _migrate(arguments: argparse.Namespace) -> None:
-    from dev import database
+    from dev.database.commands import any_database, migrate
 
     if arguments.command == "downgrade" and not arguments.revision:
         raise UserError("A downgrade needs the revision to go back to, such as -1 or base.")
     if arguments.command == "revision" and not arguments.revision:
         raise UserError("A new revision needs a message that says what it does.")
-    with database.any_database():
-        database.migrate(arguments.command, arguments.revision or "head")
+    with any_database():
+        migrate(arguments.command, arguments.revision or "head")
         if arguments.command in {"upgrade", "downgrade"}:
-            database.migrate("current")
+            migrate("current")
 
 
 def _openapi(_arguments: argparse.Namespace) -> None:
@@ -143,11 +143,11 @@ def _openapi(_arguments: argparse.Namespace) -> None:
 def _load(arguments: argparse.Namespace) -> None:
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    from dev import database
+    from dev.database.commands import any_database, migrate, place
 
-    with database.any_database():
-        database.migrate("upgrade")
-        from dev import samples
+    with any_database():
+        migrate("upgrade")
+        from dev.database import samples
 
         columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
         began = time.monotonic()
@@ -160,7 +160,7 @@ def _load(arguments: argparse.Namespace) -> None:
 
             added = samples.load(arguments.number, tell)
         seconds = time.monotonic() - began
-        print(f"{added:,} bundles were added to {database.place()} in {seconds:.1f} seconds.")
+        print(f"{added:,} bundles were added to {place()} in {seconds:.1f} seconds.")
 
 
 @contextmanager
@@ -186,12 +186,12 @@ def _between_steps() -> Iterator[Callable[[], None]]:
 
 
 def _psql(arguments: argparse.Namespace) -> int:
-    from dev import database
+    from dev.database.commands import any_database
 
     psql = shutil.which("psql")
     if psql is None:
         raise UserError("psql is not installed: it comes with PostgreSQL's client package.")
-    with database.any_database():
+    with any_database():
         # Ctrl-C is for psql, which cancels a query with it.
         signal.signal(signal.SIGINT, lambda *_: None)
         command = [psql, os.environ["DATABASE_URL"], *arguments.others]
@@ -199,7 +199,7 @@ def _psql(arguments: argparse.Namespace) -> int:
 
 
 def _reset(_arguments: argparse.Namespace) -> None:
-    from dev.postgres import running_postgres
+    from dev.database.postgres import running_postgres
 
     folder = database_folder()
     if running_postgres(folder):

@@ -11,8 +11,8 @@ import yaml
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.event_handler.openapi import params
 
-from dev.local import ROOT, local_template
-from dev.template import Route
+from dev.gateway.template import Route, local_template
+from dev.local import ROOT
 from shared.errors import (
     ApiError,
     ChangedMeanwhileError,

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 from urllib.parse import urlencode
 
-from dev.local import local_template
+from dev.gateway.template import local_template
 
 BUNDLES = "/api/v1/admin/token-bundles"
 READ = "token-bundles:read"

@@ -10,7 +10,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import make_url
 
-from dev.postgres import postgres
+from dev.database.postgres import postgres
 from shared.settings import Settings, settings
 
 ROOT = Path(__file__).parent.parent

@@ -16,10 +16,10 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
-from dev import database
 from dev.benchmark import artifact, cold, growth, throughput, warm
+from dev.database.commands import migrate
+from dev.database.postgres import postgres
 from dev.local import folder
-from dev.postgres import postgres
 from tests.client import BUNDLES
 
 BUNDLES_IN_TABLE = 1_000
@@ -94,7 +94,7 @@ def _measure(console: Console) -> Results:
 def _bundles(scratch: Path) -> Iterator[None]:
     with postgres(scratch / "bundles") as url:
         os.environ["DATABASE_URL"] = url
-        database.migrate("upgrade")
+        migrate("upgrade")
         growth.fill(url, 1, BUNDLES_IN_TABLE)
         yield
 

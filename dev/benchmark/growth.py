@@ -11,7 +11,7 @@ from sqlalchemy import make_url
 
 from dev.benchmark.contenders import Functions, Request
 from dev.benchmark.warm import NEW, Advance, use_database
-from dev.postgres import postgres
+from dev.database.postgres import postgres
 from tests.client import BUNDLES
 
 SIZES = (1_000, 100_000, 1_000_000)
@@ -35,9 +35,9 @@ def measure(scratch: Path, advance: Advance) -> dict[str, dict[str, float]]:
     with postgres(scratch / "growth", durable=False) as url:
         previous = os.environ["DATABASE_URL"]
         use_database(url)
-        from dev import database
+        from dev.database.commands import migrate
 
-        database.migrate("upgrade")
+        migrate("upgrade")
         for size, first in zip(SIZES, (1, *(size + 1 for size in SIZES[:-1])), strict=True):
             fill(url, first, size)
             results[f"{size:,}"] = {name: _time(request) for name, request in _requests(url, size)}

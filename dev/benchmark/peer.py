@@ -302,8 +302,8 @@ def delete_bundle(bundle_id: uuid.UUID, database: Database, claims: Writer) -> d
 def _checked(token: str) -> dict[str, Any]:
     import jwt
 
+    from dev.gateway.tokens import ALGORITHM
     from dev.local import AUDIENCE, ISSUER
-    from dev.tokens import ALGORITHM
 
     try:
         return jwt.decode(token, _public_key(), [ALGORITHM], audience=AUDIENCE, issuer=ISSUER)
@@ -313,7 +313,7 @@ def _checked(token: str) -> dict[str, Any]:
 
 @cache
 def _public_key() -> Any:
-    from dev.tokens import signing_key
+    from dev.gateway.tokens import signing_key
 
     return signing_key().public_key()
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from dev.benchmark.warm import Advance
+from dev.database.postgres import free_port
+from dev.gateway.tokens import issue_token
 from dev.local import ROOT
-from dev.postgres import free_port
-from dev.tokens import issue_token
 from tests.client import BUNDLES
 
 WORKERS = (1, 2, 4)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from dev.gateway.template import load_document
 from dev.local import ROOT, TEMPLATE
-from dev.template import load_document
 from shared.settings import Settings
 from tests.client import READ, WRITE
 

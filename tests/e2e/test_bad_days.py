@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-import dev.postgres
-from dev.postgres import postgres
+import dev.database.postgres
+from dev.database.postgres import postgres
 from tests.e2e import serving
 from tests.e2e.load import VALID, Load, audit, connected, load_on
 from tests.e2e.serving import BUNDLES, Gateway, eventually
@@ -54,7 +54,7 @@ class Server:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     port = _free_port()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dev.postgres, "free_port", lambda: port)
+        patch.setattr(dev.database.postgres, "free_port", lambda: port)
         server = Server(tmp_path_factory.mktemp("bad-days") / "data")
         yield server
         server.running.__exit__(None, None, None)
@@ -203,4 +203,4 @@ def _workers(gateway: Gateway) -> set[int]:
     listed = subprocess.run(command, capture_output=True, text=True, check=True)
     lines = [line.split(maxsplit=2) for line in listed.stdout.splitlines()]
     parent = str(gateway.process.pid)
-    return {int(pid) for pid, ppid, words in lines if ppid == parent and "dev.worker" in words}
+    return {int(pid) for pid, ppid, words in lines if ppid == parent and "dev.gateway.worker" in words}

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from dev.template import Route
+from dev.gateway.template import Route
 from shared.errors import DatabaseUnavailableError
 from shared.http.api import logger
 from tests.client import BUNDLES, READ, REQUEST_ID, TEMPLATE, WRITE, event, handler_of, invoke, request

@@ -17,7 +17,7 @@ from moto import mock_aws
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from dev.postgres import postgres
+from dev.database.postgres import postgres
 from shared.database import credentials
 from shared.database.engine import make_engine
 from shared.settings import Timeouts

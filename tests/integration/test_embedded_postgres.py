@@ -18,7 +18,13 @@ from urllib.parse import urlsplit
 import pg8000.native
 import pytest
 
-from dev.postgres import PostgresInUseError, PostgresStartError, free_port, postgres, running_postgres
+from dev.database.postgres import (
+    PostgresInUseError,
+    PostgresStartError,
+    free_port,
+    postgres,
+    running_postgres,
+)
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 30.0
@@ -27,7 +33,7 @@ IS_ROOT = os.geteuid() == 0
 OWNER = """
 import sys
 from pathlib import Path
-from dev.postgres import postgres
+from dev.database.postgres import postgres
 
 with postgres(Path(sys.argv[1])) as url:
     try:
@@ -132,7 +138,7 @@ class TestPostgres:
         with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as free:
             ports = [taken.getsockname()[1], free.getsockname()[1]]
             free.close()
-            monkeypatch.setattr("dev.postgres.free_port", iter(ports).__next__)
+            monkeypatch.setattr("dev.database.postgres.free_port", iter(ports).__next__)
             with postgres(folder, durable=False) as url:
                 assert urlsplit(url).port == ports[1]
 

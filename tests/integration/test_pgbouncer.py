@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from dev.postgres import free_port
+from dev.database.postgres import free_port
 from tests.client import Answer, request
 from tests.integration.conftest import assert_unavailable, functions_with
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from dev import samples
+from dev.database import samples
 from shared.database.engine import make_engine
 from shared.settings import Timeouts
 from shared.token_bundles.schemas import TokenBundleCreate

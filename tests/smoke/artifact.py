@@ -15,8 +15,8 @@ from typing import Any
 
 import httpx
 
+from dev.database.postgres import free_port
 from dev.local import ROOT
-from dev.postgres import free_port
 
 BUILD = ROOT / ".aws-sam/build"
 EMULATOR = os.environ.get("LAMBDA_EMULATOR", "")

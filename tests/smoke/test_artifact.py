@@ -8,7 +8,7 @@ import pg8000.native
 import pytest
 from sqlalchemy import make_url
 
-from dev.postgres import postgres
+from dev.database.postgres import postgres
 from tests.client import BUNDLES, READ, TEMPLATE, WRITE, event
 from tests.smoke.artifact import EMULATOR, Function, running
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from dev.events import Admitted, AnswerError, to_event, to_response
-from dev.template import Function, Route
+from dev.gateway.events import Admitted, AnswerError, to_event, to_response
+from dev.gateway.template import Function, Route
 
 FUNCTION = Function(name="Echo", handler="echo.handler", timeout=3, memory=128)
 ROUTE = Route(method="POST", path="/my/{thing}", function=FUNCTION, scopes=("read", "write"), authorized=True)

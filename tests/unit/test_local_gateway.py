@@ -9,9 +9,9 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from dev.gateway import create_app
-from dev.template import Function, Route, Template
-from dev.tokens import signing_key
+from dev.gateway.app import create_app
+from dev.gateway.template import Function, Route, Template
+from dev.gateway.tokens import signing_key
 
 FUNCTIONS = """
 import threading, time

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from dev import logs
+from dev.gateway import logs
 
 
 def entry(message: str, **details: object) -> logging.LogRecord:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.template import Authorizer, Template, TemplateError, load_document, read_template
+from dev.gateway.template import Authorizer, Template, TemplateError, load_document, read_template
 
 TEMPLATE = """
 Parameters:

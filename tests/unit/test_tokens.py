@@ -8,10 +8,10 @@ from typing import Any
 import jwt
 import pytest
 
-from dev import tokens
-from dev.authorizer import JwtAuthorizer, UnauthorizedError, token_scopes
+from dev.gateway import tokens
+from dev.gateway.authorizer import JwtAuthorizer, UnauthorizedError, token_scopes
+from dev.gateway.template import Authorizer
 from dev.local import AUDIENCE, ISSUER
-from dev.template import Authorizer
 
 
 @pytest.fixture(autouse=True)

@@ -9,16 +9,15 @@ import threading
 
 import uvicorn
 
-from dev import logs
-from dev.gateway import create_app
-from dev.local import local_template
-from dev.template import Template, TemplateError
-from dev.tokens import signing_key
+from dev.gateway import logs
+from dev.gateway.app import create_app
+from dev.gateway.template import Template, TemplateError, local_template
+from dev.gateway.tokens import signing_key
 from shared.settings import settings
 
 GRACEFUL_SECONDS = 2
 
-logger = logging.getLogger("dev.worker")
+logger = logging.getLogger("dev.gateway.worker")
 
 
 def main(listener: int) -> None:

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from dev.local import UserError
+from dev.local import AUDIENCE, ISSUER, TEMPLATE, UserError
 
 _PSEUDO_PARAMETERS = {
     "AWS::AccountId": "123456789012",
@@ -129,6 +130,16 @@ class Template:
     @cached_property
     def _most_specific_first(self) -> list[Route]:
         return sorted(self.routes, key=lambda route: [_is_parameter(segment) for segment in route.segments])
+
+
+def local_template() -> Template:
+    """Read the template with local values; the variable ALLOWED_ORIGINS sets AllowedOrigins, and so on."""
+    return read_template(TEMPLATE, _local_parameter)
+
+
+def _local_parameter(name: str) -> str | None:
+    fixed = {"JwtIssuer": ISSUER, "JwtAudience": AUDIENCE}.get(name)
+    return fixed or os.environ.get(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).upper()) or None
 
 
 def read_template(path: Path, parameter: Callable[[str], str | None]) -> Template:

@@ -22,10 +22,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dev import docs, tokens
-from dev.authorizer import JwtAuthorizer, UnauthorizedError, token_scopes
-from dev.events import ACCOUNT_ID, Admitted, to_event, to_response
-from dev.template import Cors, Function, Template
+from dev.gateway import docs, tokens
+from dev.gateway.authorizer import JwtAuthorizer, UnauthorizedError, token_scopes
+from dev.gateway.events import ACCOUNT_ID, Admitted, to_event, to_response
+from dev.gateway.template import Cors, Function, Template
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
 

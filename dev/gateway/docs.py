@@ -7,8 +7,8 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from dev.gateway.tokens import issue_token
 from dev.local import ROOT
-from dev.tokens import issue_token
 
 PAGE = Path(__file__).with_name("docs.html")
 THIS_MACHINE = {"127.0.0.1", "::1", "localhost"}

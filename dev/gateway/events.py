@@ -17,8 +17,8 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from dev.authorizer import claim_texts, token_scopes
-from dev.template import Route
+from dev.gateway.authorizer import claim_texts, token_scopes
+from dev.gateway.template import Route
 
 ACCOUNT_ID = "123456789012"
 API_ID = "local"

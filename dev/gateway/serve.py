@@ -15,10 +15,10 @@ from functools import cached_property
 from pathlib import Path
 from types import FrameType
 
-from dev import database
-from dev.local import ROOT, TEMPLATE, UserError, database_folder, local_template
-from dev.template import Template
-from dev.tokens import issue_token
+from dev.database.commands import migrate, own_database, place
+from dev.gateway.template import Template, local_template
+from dev.gateway.tokens import issue_token
+from dev.local import ROOT, TEMPLATE, UserError, database_folder
 from shared.settings import Settings, settings
 
 START_SECONDS = 60
@@ -54,15 +54,15 @@ def serve(options: Options) -> None:
         template = local_template()
         _check_settings()
         embedded = not os.environ.get("DATABASE_URL")
-        own_database = database.own_database(options.database_host, options.database_port)
+        database = own_database(options.database_host, options.database_port)
         with _listening(options) as listener:
-            data = str(database_folder()) if embedded else database.place()
+            data = str(database_folder()) if embedded else place()
             tell(f"Starting Postgres, with its data in {data}" if embedded else f"Connecting to {data}")
-            with own_database, _workers(listener) as workers:
+            with database, _workers(listener) as workers:
                 # The first one loads its modules while this process migrates.
                 workers.add(1)
-                tell(f"Migrating {database.place()}")
-                database.migrate("upgrade")
+                tell(f"Migrating {place()}")
+                migrate("upgrade")
                 if options.sample and (created := _create_samples()):
                     tell(f"Created {created} sample bundles")
                 workers.add(0 if options.reload else options.workers - 1)
@@ -96,7 +96,7 @@ class Workers:
             # Its input ends when this process does.
             input_end, lifeline = os.pipe()
             process = subprocess.Popen(
-                [sys.executable, "-m", "dev.worker", str(self.listener.fileno())],
+                [sys.executable, "-m", "dev.gateway.worker", str(self.listener.fileno())],
                 cwd=ROOT,
                 stdin=input_end,
                 pass_fds=[self.listener.fileno()],
@@ -162,7 +162,7 @@ def _listening(options: Options) -> Iterator[socket.socket]:
 
 def _create_samples() -> int:
     # Imported late: there must be a DATABASE_URL.
-    from dev import samples
+    from dev.database import samples
 
     return samples.create_samples()
 

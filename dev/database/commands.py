@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from typing import Literal
 from urllib.parse import urlsplit
 
+from dev.database.postgres import postgres, running_postgres
 from dev.local import ROOT, UserError, database_folder
-from dev.postgres import postgres, running_postgres
 from shared.settings import Timeouts, settings
 
 NAME = "token_bundles"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from dev import template, tokens
+from dev.gateway import template, tokens
 
 if TYPE_CHECKING:
     from jwt.types import Options

@@ -1,0 +1,1 @@
+"""The database of development: an embedded Postgres, its migrations and made-up data."""
