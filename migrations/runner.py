@@ -16,6 +16,7 @@ from shared.database.engine import make_engine
 from shared.settings import Timeouts, settings
 
 COMMANDS = ("upgrade", "downgrade", "current", "check")
+CONNECT_SECONDS = 5
 
 
 def run(command: str, revision: str | None = None) -> dict[str, Any]:
@@ -30,9 +31,8 @@ def run(command: str, revision: str | None = None) -> dict[str, Any]:
         raise ValueError("A downgrade needs the revision to go back to.")
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
-    before = _current_revision()
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if command == "upgrade" and before is not None and before not in known:
+    before = current_revision()
+    if command == "upgrade" and is_ahead(before, ScriptDirectory.from_config(config)):
         output = [
             f"The database is ahead: it is at {before}, which this code does not know. Nothing is done."
         ]
@@ -43,16 +43,22 @@ def run(command: str, revision: str | None = None) -> dict[str, Any]:
                 getattr(alembic, command)(config, revision or "head")
             elif command == "check":
                 alembic.check(config)
-    return {"command": command, "before": before, "after": _current_revision(), "output": output}
+    return {"command": command, "before": before, "after": current_revision(), "output": output}
 
 
-def _current_revision() -> str | None:
-    engine = make_engine(settings.database_url, Timeouts())
+def current_revision() -> str | None:
+    """Ask the database for its revision; None before the first migration."""
+    engine = make_engine(settings.database_url, Timeouts(connect=CONNECT_SECONDS))
     try:
         with engine.connect() as connection:
             return MigrationContext.configure(connection).get_current_revision()
     finally:
         engine.dispose()
+
+
+def is_ahead(revision: str | None, scripts: ScriptDirectory) -> bool:
+    """Tell whether a database's revision is one that only newer code knows."""
+    return revision is not None and revision not in {script.revision for script in scripts.walk_revisions()}
 
 
 @contextmanager

@@ -8,10 +8,9 @@ from urllib.parse import urlsplit
 
 from dev.database.postgres import postgres, running_postgres
 from dev.local import ROOT, UserError, database_folder
-from shared.settings import Timeouts, settings
+from shared.settings import settings
 
 NAME = "token_bundles"
-_CONNECT_SECONDS = 5
 
 MigrateCommand = Literal["upgrade", "downgrade", "current", "check", "revision"]
 
@@ -43,15 +42,16 @@ def place() -> str:
 
 def migrate(command: MigrateCommand, revision: str = "head") -> None:
     """Run an Alembic command on the database of DATABASE_URL; a new revision is given by its message."""
-    current = _current_revision()
     from alembic import command as alembic
     from alembic.config import Config
     from alembic.script import ScriptDirectory
     from alembic.util import CommandError
 
+    from migrations.runner import is_ahead
+
     config = Config(toml_file=ROOT / "pyproject.toml")
     scripts = ScriptDirectory.from_config(config)
-    if current and current not in {script.revision for script in scripts.walk_revisions()}:
+    if is_ahead(current := _current_revision(), scripts):
         raise UserError(
             f"The database {place()} is at revision {current}, which this checkout does not know: "
             "check out newer code, or use another database (`python -m dev reset` deletes the local one)."
@@ -70,22 +70,17 @@ def migrate(command: MigrateCommand, revision: str = "head") -> None:
 
 
 def _current_revision() -> str | None:
-    from alembic.runtime.migration import MigrationContext
     from sqlalchemy.exc import DBAPIError
 
-    from shared.database.engine import make_engine
+    from migrations.runner import current_revision
 
-    engine = make_engine(settings.database_url, Timeouts(connect=_CONNECT_SECONDS))
     try:
-        with engine.connect() as connection:
-            return MigrationContext.configure(connection).get_current_revision()
+        return current_revision()
     except (DBAPIError, OSError) as error:
         raise UserError(
             f"The database {place()} cannot be used ({_reason(error)}): "
             "correct DATABASE_URL, or leave it out for a database of this checkout."
         ) from error
-    finally:
-        engine.dispose()
 
 
 def _reason(error: Exception) -> str:
