@@ -1,6 +1,7 @@
-"""What make says when something that it needs is missing."""
+"""What make says of its targets, and when something that one needs is missing."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,18 @@ def modules(tmp_path: Path) -> Path:
 @pytest.fixture
 def venv(tmp_path: Path) -> str:
     return f"VENV={tmp_path / 'venv'}"
+
+
+def test_plain_make_lists_every_target_that_the_documents_mention() -> None:
+    said = subprocess.run(["make", "--silent"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    listed = {line.split(maxsplit=1)[0] for line in said.splitlines()}
+    documents = "".join(
+        (ROOT / name).read_text() for name in ("README.md", "CONTRIBUTING.md", "docs/runbook.md")
+    )
+    mentioned = {name for names in re.findall(r"`make ([a-z -]+)`", documents) for name in names.split()}
+    assert mentioned > {"dev", "test", "deploy"}
+    assert mentioned - listed == set()
 
 
 def test_no_python(venv: str) -> None:

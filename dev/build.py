@@ -1,0 +1,127 @@
+"""Builds for Lambda what is more than a folder of sources: `python -m dev.build SharedLayer FOLDER`."""
+
+import argparse
+import hashlib
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from dev.local import ROOT
+
+PLATFORMS = {"arm64": "aarch64-manylinux2014", "x86_64": "x86_64-manylinux2014"}
+
+# Of the locked packages, as options of `uv export`.
+LAYER_PACKAGES = ["--no-default-groups"]
+MIGRATE_PACKAGES = ["--only-group=migrations"]
+IN_THE_LAYER = ["sqlalchemy", "typing-extensions"]
+
+# What no function imports.
+UNUSED = [
+    *(".lock", "bin", "*.dist-info"),
+    "aws_lambda_powertools/event_handler/openapi/swagger_ui",
+    *(
+        f"aws_lambda_powertools/utilities/{name}"
+        for name in ("auth_alpha", "batch", "feature_flags", "idempotency", "kafka", "parser", "streaming")
+    ),
+    "dateutil/zoneinfo/*.tar.gz",
+    *("pydantic/mypy.py", "pydantic/v1"),
+    *(f"sqlalchemy/dialects/{name}" for name in ("mssql", "mysql", "oracle", "sqlite")),
+    *("sqlalchemy/ext/asyncio", "sqlalchemy/ext/mypy", "sqlalchemy/testing"),
+]
+# These two read their own version when they are imported.
+NEEDED_METADATA = ["pg8000-*.dist-info/METADATA", "scramp-*.dist-info/METADATA"]
+SOURCES = ["*.py", "*.py[ix]", "*.pxd"]
+
+
+def main() -> None:
+    """Build the artifact that `sam build` asks for."""
+    parser = argparse.ArgumentParser(prog="python -m dev.build", description=__doc__)
+    parser.add_argument("artifact", choices=["SharedLayer", "Migrate"])
+    parser.add_argument("folder", type=Path, help="where the artifact goes")
+    parser.add_argument("--architecture", choices=PLATFORMS, required=True)
+    parser.add_argument("--python-version", required=True, help="of Lambda, such as 3.13")
+    parser.add_argument("--python", help="of that version; without one nothing is compiled")
+    arguments = parser.parse_args()
+    build = Build(arguments.python_version, PLATFORMS[arguments.architecture], arguments.python)
+    if arguments.artifact == "SharedLayer":
+        build.layer(arguments.folder)
+    else:
+        build.migrate(arguments.folder)
+
+
+@dataclass(frozen=True)
+class Build:
+    """Builds for one version of Python and one platform, whatever those of this machine are."""
+
+    python_version: str
+    platform: str
+    python: str | None
+
+    def layer(self, folder: Path) -> None:
+        """Build the layer: the package `shared` and everything it needs."""
+        packages = folder / "python"
+        self._install(packages, LAYER_PACKAGES)
+        self._compile(packages, "/opt/python", "-b")
+        if self.python:
+            _remove(packages, [f"**/{pattern}" for pattern in SOURCES])
+        _copy(ROOT / "shared", packages)
+        self._compile(packages / "shared", "/opt/python/shared")
+        # Lambda publishes a version when the code changes: changed parameters must change it, or nobody
+        # gets them.
+        parameters = ROOT / "parameters.yaml"
+        digest = hashlib.sha256(parameters.read_bytes() if parameters.exists() else b"").hexdigest()
+        (folder / "parameters.sha256").write_text(f"{digest}\n")
+
+    def migrate(self, folder: Path) -> None:
+        """Build the function that migrates, which runs on the layer."""
+        in_the_layer = [f"--no-emit-package={name}" for name in IN_THE_LAYER]
+        self._install(folder, [*MIGRATE_PACKAGES, *in_the_layer])
+        shutil.copy2(ROOT / "functions/migrate.py", folder)
+        _copy(ROOT / "migrations", folder)
+        self._compile(folder, "/var/task")
+
+    def _install(self, folder: Path, packages: list[str]) -> None:
+        exported = _uv("export", "--frozen", "--no-hashes", *packages)
+        target = f"--target={folder}", f"--python-version={self.python_version}"
+        platform = f"--python-platform={self.platform}", "--only-binary=:all:"
+        _uv("pip", "install", "--no-deps", *target, *platform, "--requirement=-", given=exported)
+        metadata = [path for pattern in NEEDED_METADATA for path in folder.glob(pattern)]
+        needed = {path: path.read_bytes() for path in metadata}
+        _remove(folder, UNUSED)
+        for path, content in needed.items():
+            path.parent.mkdir()
+            path.write_bytes(content)
+
+    def _compile(self, folder: Path, place: str, *options: str) -> None:
+        """Compile the modules as files of the place where Lambda puts the folder.
+
+        The deployed files cannot be written, so without byte code each cold start would compile them again.
+        """
+        _remove(folder, ["**/__pycache__"])
+        if self.python:
+            mode = "-q", "-j0", "--invalidation-mode=unchecked-hash", *options
+            names = "-s", folder, "-p", place
+            subprocess.run([self.python, "-m", "compileall", *mode, *names, folder], check=True)
+
+
+def _uv(*arguments: str, given: bytes = b"") -> bytes:
+    command = [sys.executable, "-m", "uv", "--quiet", *arguments]
+    return subprocess.run(command, input=given, stdout=subprocess.PIPE, check=True).stdout
+
+
+def _copy(package: Path, folder: Path) -> None:
+    shutil.copytree(package, folder / package.name, ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def _remove(folder: Path, patterns: list[str]) -> None:
+    for path in [path for pattern in patterns for path in folder.glob(pattern)]:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+if __name__ == "__main__":
+    main()
