@@ -54,7 +54,7 @@ def to_event(admitted: Admitted, body: bytes) -> dict[str, Any]:
     optional = {
         "cookies": [cookie.strip() for cookie in cookies.split(";") if cookie.strip()],
         "queryStringParameters": _joined(parse_qsl(query, keep_blank_values=True)),
-        "pathParameters": dict(admitted.path_parameters),
+        "pathParameters": {name: value for name, value in admitted.path_parameters.items() if value},
         "body": base64.b64encode(body).decode() if text is None else text,
     }
     return {

@@ -73,9 +73,16 @@ class Route:
         """The path between its slashes."""
         return tuple(self.path.split("/"))
 
+    @property
+    def specificity(self) -> tuple[bool, list[int]]:
+        """What API Gateway tries routes by, the lowest first: a greedy one only after all others."""
+        kinds = [_is_parameter(segment) + _is_greedy(segment) for segment in self.segments]
+        return _is_greedy(self.path), kinds
+
     def path_parameters(self, path: str) -> dict[str, str] | None:
         """The parameters that a request's path gives, None when it is not a path of this route."""
-        parts = path.split("/")
+        # A greedy variable takes the rest, with its slashes and even if it is empty.
+        parts = path.split("/", len(self.segments) - 1 if _is_greedy(self.path) else -1)
         if len(parts) != len(self.segments):
             return None
         parameters = {}
@@ -83,10 +90,10 @@ class Route:
             if not _is_parameter(segment):
                 if segment != part:
                     return None
-            elif not part:
-                return None
+            elif part or _is_greedy(segment):
+                parameters[segment.strip("{+}")] = part
             else:
-                parameters[segment[1:-1]] = part
+                return None
         return parameters
 
 
@@ -121,7 +128,7 @@ class Template:
     code_folder: Path
 
     def route(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
-        """The route of a request and the parameters in its path: fixed segments win over parameters."""
+        """The route of a request and the parameters in its path: the most specific one that matches."""
         for route in self._most_specific_first:
             if route.method == method and (parameters := route.path_parameters(path)) is not None:
                 return route, parameters
@@ -129,7 +136,7 @@ class Template:
 
     @cached_property
     def _most_specific_first(self) -> list[Route]:
-        return sorted(self.routes, key=lambda route: [_is_parameter(segment) for segment in route.segments])
+        return sorted(self.routes, key=lambda route: route.specificity)
 
 
 def local_template() -> Template:
@@ -263,10 +270,12 @@ class _Reader:
         self, name: str, properties: dict[str, Any], event: dict[str, Any], default_authorizer: str | None
     ) -> Route:
         method, path = str(event.get("Method", "ANY")).upper(), str(event.get("Path", "$default"))
-        if method in {"ANY", "X-AMAZON-APIGATEWAY-ANY-METHOD"} or not path.startswith("/") or "+}" in path:
+        if method in {"ANY", "X-AMAZON-APIGATEWAY-ANY-METHOD"} or not path.startswith("/"):
             raise TemplateError(
                 f"{name} has the route {method} {path}, the gateway knows no catch-all routes."
             )
+        if "+}" in path[:-2]:
+            raise TemplateError(f"{method} {path} has a greedy variable that is not at its end.")
         if event.get("PayloadFormatVersion", "2.0") != "2.0":
             raise TemplateError(f"{method} {path} has another payload format than 2.0.")
         auth = self._resolve(event.get("Auth", {}))
@@ -384,3 +393,7 @@ def _cors(declared: Any) -> Cors | None:
 
 def _is_parameter(segment: str) -> bool:
     return segment.startswith("{")
+
+
+def _is_greedy(segment: str) -> bool:
+    return segment.endswith("+}")

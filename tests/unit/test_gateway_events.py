@@ -110,8 +110,9 @@ class TestEvent:
             "isBase64Encoded": False,
         }
 
-    def test_what_is_empty_is_left_out(self) -> None:
-        made = event(path="/my", route=Route("GET", "/my", FUNCTION, scopes=(), authorized=False))
+    @pytest.mark.parametrize(("path", "template"), [("/my", "/my"), ("/my/", "/my/{proxy+}")])
+    def test_what_is_empty_is_left_out(self, path: str, template: str) -> None:
+        made = event(path=path, route=Route("GET", template, FUNCTION, scopes=(), authorized=False))
 
         assert not {"cookies", "queryStringParameters", "pathParameters", "body"} & made.keys()
         assert "authorizer" not in made["requestContext"]

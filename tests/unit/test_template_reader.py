@@ -42,8 +42,9 @@ Resources:
         One: {Type: HttpApi, Properties: {ApiId: !Ref Api, Method: get, Path: "/things/{id}"}}
         New: {Type: HttpApi, Properties: {ApiId: !Ref Api, Method: GET, Path: /things/new,
               Auth: {AuthorizationScopes: [read]}}}
-        Slash: {Type: HttpApi, Properties: {ApiId: !Ref Api, Method: GET, Path: /things/,
+        Other: {Type: HttpApi, Properties: {ApiId: !Ref Api, Method: GET, Path: "/things/{proxy+}",
                 Auth: {Authorizer: NONE}}}
+        Files: {Type: HttpApi, Properties: {ApiId: !Ref Api, Method: GET, Path: "/things/{id}/files/{file+}"}}
         Nightly: {Type: Schedule, Properties: {Schedule: rate(1 day)}}
   Job:
     Type: AWS::Serverless::Function
@@ -75,7 +76,8 @@ def test_everything_that_the_gateway_needs(read: Reader) -> None:
     assert [(route.key, route.scopes, route.authorized) for route in template.routes] == [
         ("GET /things/{id}", (), True),
         ("GET /things/new", ("read",), True),
-        ("GET /things/", (), False),
+        ("GET /things/{proxy+}", (), False),
+        ("GET /things/{id}/files/{file+}", (), True),
     ]
     function = template.routes[0].function
     assert (function.name, function.module, function.attribute) == ("Things", "things", "handler")
@@ -92,7 +94,13 @@ def test_everything_that_the_gateway_needs(read: Reader) -> None:
     [
         ("/things/new", "GET /things/new", {}),
         ("/things/7", "GET /things/{id}", {"id": "7"}),
-        ("/things/", "GET /things/", {}),
+        ("/things/", "GET /things/{proxy+}", {"proxy": ""}),
+        ("/things/new/", "GET /things/{proxy+}", {"proxy": "new/"}),
+        ("/things/7//x/", "GET /things/{proxy+}", {"proxy": "7//x/"}),
+        ("/things/7/files", "GET /things/{proxy+}", {"proxy": "7/files"}),
+        ("/things/7/files/", "GET /things/{id}/files/{file+}", {"id": "7", "file": ""}),
+        ("/things/7/files/a/b", "GET /things/{id}/files/{file+}", {"id": "7", "file": "a/b"}),
+        ("/things//files/a", "GET /things/{proxy+}", {"proxy": "/files/a"}),
     ],
 )
 def test_a_request_takes_the_most_specific_route(
@@ -108,7 +116,6 @@ def test_a_request_takes_the_most_specific_route(
     ("method", "path"),
     [
         ("GET", "/things"),
-        ("GET", "/things/7/"),
         ("HEAD", "/things/7"),
         ("get", "/things/7"),
         ("GET", "things/7"),
@@ -122,10 +129,10 @@ def test_other_requests_have_no_route(read: Reader, method: str, path: str) -> N
     ("old", "new", "sentence"),
     [
         ("Method: get", "Method: ANY", "no catch-all routes"),
-        ("{id}", "{id+}", "no catch-all routes"),
+        ("{id}/files", "{id+}/files", "greedy variable"),
         ("IdentitySource: $request.header.Authorization", "IdentitySource: $request.header.Token", "Jwt"),
         ("Authorizer: NONE", "Authorizer: Other", "the authorizer Other"),
-        ("Path: /things/,", "Path: /things/, PayloadFormatVersion: '1.0',", "payload format"),
+        ("Path: /things/new,", "Path: /things/new, PayloadFormatVersion: '1.0',", "payload format"),
         ("AWS::Serverless::HttpApi", "AWS::Serverless::Api", "exactly one"),
         (
             "Auth:\n        DefaultAuthorizer",
