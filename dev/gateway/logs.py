@@ -1,20 +1,26 @@
 """Logs for the person at the terminal: lines, where a deployed function writes JSON."""
 
+import http.client
+import json
 import logging
+import re
 import time
 import traceback
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dev.local import ROOT
 
 _IN_THE_LINE = {"timestamp", "level", "message", "exception"}
 _FOR_MACHINES = {"exception_name", "location", "service", "taskName"}
+_LONGEST_REASON = 300
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +52,7 @@ class LineFormatter(LambdaPowertoolsFormatter):
 
 
 class RequestLog:
-    """Says of each request how it was answered, and how long that took."""
+    """Says of each request how it was answered, why it was refused, and how long that took."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Log what the application answers."""
@@ -59,20 +65,23 @@ class RequestLog:
             await self.app(scope, receive, send)
             return
         began = time.monotonic()
-        status = 0
+        status, headers, body = 0, Headers(), b""
 
         async def noting(message: Message) -> None:
-            nonlocal status
-            status = message.get("status", status)
+            nonlocal status, headers, body
+            if message["type"] == "http.response.start":
+                status, headers = message["status"], Headers(raw=message["headers"])
+            elif status >= HTTPStatus.BAD_REQUEST:
+                body += message.get("body", b"")
             await send(message)
 
         try:
             await self.app(scope, receive, noting)
         finally:
             level = logging.ERROR if status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.INFO
-            milliseconds = (time.monotonic() - began) * 1000
+            request, milliseconds = f"{scope['method']} {_target(scope)}", (time.monotonic() - began) * 1000
             logger.log(
-                level, "%s %s → %s, %.0f ms", scope["method"], _target(scope), status or "gone", milliseconds
+                level, "%s → %s, %.0f ms", request, _answer(status, headers, body) or "gone", milliseconds
             )
 
 
@@ -83,6 +92,29 @@ def _is_ours(file: str) -> bool:
 def _target(scope: Scope) -> str:
     query = quote(scope["query_string"], safe="%&=+,:-")
     return quote(scope["path"]) + (f"?{query}" if query else "")
+
+
+def _answer(status: int, headers: Headers, body: bytes) -> str:
+    if status < HTTPStatus.BAD_REQUEST:
+        return str(status or "")
+    request_id = headers.get("apigw-requestid")
+    reason = _reason(headers, body) or http.client.responses.get(status)
+    return " ".join(filter(None, [str(status), reason, request_id and f"(request {request_id})"]))
+
+
+def _reason(headers: Headers, body: bytes) -> str:
+    challenge = re.search('error_description="(.+)"', headers.get("www-authenticate", ""))
+    reason = (challenge[1] if challenge else _told(body))[:_LONGEST_REASON].rstrip(".")
+    # It may have names that the caller made up, which must not look like lines of this log.
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in reason)
+
+
+def _told(body: bytes) -> str:
+    with suppress(ValueError):
+        match json.loads(body):
+            case {"error": str(reason)} | {"message": str(reason)}:
+                return reason
+    return ""
 
 
 def configuration(level: str) -> dict[str, Any]:

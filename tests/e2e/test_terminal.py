@@ -48,7 +48,11 @@ class TestLog:
         with gateway.client(gateway.token()) as client:
             client.get(BUNDLES, params={"q": "ä\n", "page": "1"})
             client.get(f"{BUNDLES}/%0A%1B[31m")
+            client.get("/nowhere")
             client.get(BUNDLES, headers={"authorization": ""})
+            for arguments in (["--expires-in", "-1"], ["--scope", "other"]):
+                client.get(BUNDLES, headers={"authorization": f"Bearer {gateway.token(*arguments)}"})
+            client.post(BUNDLES, json={"name": "x", "token_amount": 1, "price": "1.234"})
             with connected(gateway.database_url) as database:
                 database.run("ALTER TABLE token_bundle RENAME TO gone")
             request_id = client.get(BUNDLES).json()["request_id"]
@@ -57,13 +61,21 @@ class TestLog:
         assert eventually(lambda: " → 500" in gateway.output.read_text())
         _, _, log = gateway.output.read_text().partition("curl ")
         lines = log.splitlines()[2:]
-        assert [re.sub(rf"^{TIMES} |, \d+ ms$", "", line) for line in lines if " → " in line] == [
+        pattern = rf"{TIMES} (.*? → .*?)(?: \(request (\S+)\))?, \d+ ms"
+        told = [match for line in lines if (match := re.fullmatch(pattern, line))]
+        assert [match[1] for match in told] == [
             f"INFO    GET {BUNDLES}?q=%C3%A4%0A&page=1 → 200",
-            f"INFO    GET {BUNDLES}/%0A%1B%5B31m → 404",
-            f"INFO    GET {BUNDLES} → 401",
-            f"ERROR   GET {BUNDLES} → 500",
+            f"INFO    GET {BUNDLES}/%0A%1B%5B31m → 404 There is nothing at this address",
+            "INFO    GET /nowhere → 404 Not Found",
+            f"INFO    GET {BUNDLES} → 401 Unauthorized",
+            f"INFO    GET {BUNDLES} → 401 signature has expired",
+            f"INFO    GET {BUNDLES} → 403 Forbidden",
+            f"INFO    POST {BUNDLES} → 400 price: must have at most 2 decimals",
+            f"ERROR   GET {BUNDLES} → 500 internal error",
         ]
-        failed = lines[3:-1]
+        assert told[0][2] is None
+        assert told[-1][2] == request_id
+        failed = lines[len(told) - 1 : -1]
         assert re.fullmatch(rf"{TIMES} ERROR   internal error request_id={re.escape(request_id)}", failed[0])
         assert failed[1] == "Traceback (most recent call last):"
         assert any("shared/token_bundles/repository.py" in line for line in failed)
