@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import FrameType
@@ -29,20 +28,16 @@ _STARTUP_FAILED = 1
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-@dataclass(frozen=True)
-class Options:
-    """What the command line asks for."""
-
-    host: str
-    port: int
-    workers: int
-    reload: bool
-    sample: bool
-    database_host: str | None
-    database_port: int | None
-
-
-def serve(options: Options) -> None:
+def serve(
+    *,
+    host: str,
+    port: int,
+    workers: int,
+    reload: bool,
+    sample: bool,
+    database_host: str | None,
+    database_port: int | None,
+) -> None:
     """Serve until a signal says stop; nothing that was started is left when this returns."""
     _stop_on_signals()
     began = time.monotonic()
@@ -54,24 +49,23 @@ def serve(options: Options) -> None:
         template = local_template()
         _check_settings()
         embedded = not os.environ.get("DATABASE_URL")
-        database = own_database(options.database_host, options.database_port)
-        with _listening(options) as listener:
+        with _listening(host, port) as listener:
             data = str(database_folder()) if embedded else place()
             tell(f"Starting Postgres, with its data in {data}" if embedded else f"Connecting to {data}")
-            with database, _workers(listener) as workers:
+            with own_database(database_host, database_port), _workers(listener) as processes:
                 # The first one loads its modules while this process migrates.
-                workers.add(1)
+                processes.add(1)
                 tell(f"Migrating {place()}")
                 migrate("upgrade")
-                if options.sample and (created := _create_samples()):
+                if sample and (created := _create_samples()):
                     tell(f"Created {created} sample bundles")
-                workers.add(0 if options.reload else options.workers - 1)
-                workers.go()
-                tell(f"Starting the gateway on {_url(options.host, listener)}")
-                _wait_until_answering(listener, workers)
+                processes.add(0 if reload else workers - 1)
+                processes.go()
+                tell(f"Starting the gateway on {_url(host, listener)}")
+                _wait_until_answering(listener, processes)
                 tell("Ready")
-                print(_welcome(_url(options.host, listener), data, template), flush=True)
-                _supervise(workers, template if options.reload else None)
+                print(_welcome(_url(host, listener), data, template), flush=True)
+                _supervise(processes, template if reload else None)
 
 
 def _check_settings() -> None:
@@ -147,15 +141,15 @@ def _workers(listener: socket.socket) -> Iterator[Workers]:
 
 
 @contextmanager
-def _listening(options: Options) -> Iterator[socket.socket]:
-    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server((options.host, options.port), family=family, backlog=128)
+        listener = socket.create_server((host, port), family=family, backlog=128)
     except (OSError, OverflowError) as error:
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-            raise UserError(f"Port {options.port} is in use: give another with --port or PORT.") from error
+            raise UserError(f"Port {port} is in use: give another with --port or PORT.") from error
         reason = str(error).rstrip(".")
-        raise UserError(f"Cannot listen on {options.host}, port {options.port}: {reason}.") from error
+        raise UserError(f"Cannot listen on {host}, port {port}: {reason}.") from error
     with listener:
         yield listener
 
