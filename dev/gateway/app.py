@@ -93,7 +93,6 @@ class Functions:
     """Calls the functions as one Lambda environment does: one at a time, each within its time."""
 
     def __init__(self, on_timeout: Callable[[], None]) -> None:
-        """Start without any function loaded."""
         self.on_timeout = on_timeout
         self.turn = asyncio.Lock()
         self.thread = ThreadPoolExecutor(max_workers=1)
@@ -118,7 +117,6 @@ class HttpApi:
     """Routes, authorizes and answers requests as API Gateway does."""
 
     def __init__(self, template: Template, key: rsa.RSAPublicKey, functions: Functions) -> None:
-        """Serve the routes of the template to the holders of tokens that are signed with the key."""
         self.template = template
         self.authorizer = JwtAuthorizer(template.authorizer, key) if template.authorizer else None
         self.functions = functions
@@ -188,7 +186,6 @@ class HttpApiCors(CORSMiddleware):
     """CORS as API Gateway does it: a preflight is always a 204, and another origin gets no CORS headers."""
 
     def __init__(self, app: ASGIApp, cors: Cors) -> None:
-        """Allow what is declared in the template, and nothing more."""
         super().__init__(
             app,
             allow_origins=cors.origins,

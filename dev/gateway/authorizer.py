@@ -21,7 +21,6 @@ class JwtAuthorizer:
     """Checks tokens as API Gateway does, against the keys of the issuer."""
 
     def __init__(self, declared: template.Authorizer, key: rsa.RSAPublicKey) -> None:
-        """Trust what is declared in the template, signed with the key."""
         self.issuer = declared.issuer
         self.audiences = frozenset(declared.audiences)
         self.keys = {tokens.key_id(key): key}

@@ -29,7 +29,6 @@ class LineFormatter(LambdaPowertoolsFormatter):
     """Writes an entry as a line with its details at the end, and a traceback as Python does."""
 
     def __init__(self) -> None:
-        """Tell the time of day: the date is known."""
         super().__init__(datefmt="%H:%M:%S", serialize_stacktrace=False)
 
     def serialize(self, log: dict[str, Any]) -> str:  # type: ignore[override] # typed too narrowly
@@ -55,7 +54,6 @@ class RequestLog:
     """Says of each request how it was answered, why it was refused, and how long that took."""
 
     def __init__(self, app: ASGIApp) -> None:
-        """Log what the application answers."""
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

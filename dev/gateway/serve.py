@@ -80,7 +80,6 @@ class Workers:
     """The processes that serve the gateway; they end with this one, however it ends."""
 
     def __init__(self, listener: socket.socket) -> None:
-        """Have none yet."""
         self.listener = listener
         self.lifelines: dict[subprocess.Popen[bytes], int] = {}
 

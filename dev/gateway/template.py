@@ -235,11 +235,10 @@ class _Reader:
             for name, resource in self.resources.items()
             if resource["Type"] == "AWS::Serverless::HttpApi"
         }
-        if len(apis) != 1:
-            raise TemplateError(f"it has {len(apis)} HTTP APIs, the gateway needs exactly one.")
+        _require(len(apis) == 1, f"it has {len(apis)} HTTP APIs, the gateway needs exactly one.")
         name, api = apis.popitem()
-        if (stage := api.get("StageName", "$default")) != "$default":
-            raise TemplateError(f"{name} has the stage {stage}, the gateway knows only $default.")
+        stage = api.get("StageName", "$default")
+        _require(stage == "$default", f"{name} has the stage {stage}, the gateway knows only $default.")
         return name, api
 
     def _functions_with_routes(self, api_name: str) -> dict[str, dict[str, Any]]:
@@ -262,28 +261,24 @@ class _Reader:
             if event["Type"] == "HttpApi"
         ]
         for event in events:
-            if event.get("ApiId") != {"Ref": api_name}:
-                raise TemplateError(f"the event {event.get('Path')} has no `ApiId: !Ref {api_name}`.")
+            known = event.get("ApiId") == {"Ref": api_name}
+            _require(known, f"the event {event.get('Path')} has no `ApiId: !Ref {api_name}`.")
         return events
 
     def _route(
         self, name: str, properties: dict[str, Any], event: dict[str, Any], default_authorizer: str | None
     ) -> Route:
         method, path = str(event.get("Method", "ANY")).upper(), str(event.get("Path", "$default"))
-        if method in {"ANY", "X-AMAZON-APIGATEWAY-ANY-METHOD"} or not path.startswith("/"):
-            raise TemplateError(
-                f"{name} has the route {method} {path}, the gateway knows no catch-all routes."
-            )
-        if "+}" in path[:-2]:
-            raise TemplateError(f"{method} {path} has a greedy variable that is not at its end.")
-        if event.get("PayloadFormatVersion", "2.0") != "2.0":
-            raise TemplateError(f"{method} {path} has another payload format than 2.0.")
+        key = f"{method} {path}"
+        catches_all = method in {"ANY", "X-AMAZON-APIGATEWAY-ANY-METHOD"} or not path.startswith("/")
+        _require(not catches_all, f"{name} has the route {key}, the gateway knows no catch-all routes.")
+        _require("+}" not in path[:-2], f"{key} has a greedy variable that is not at its end.")
+        payload_format = event.get("PayloadFormatVersion", "2.0")
+        _require(payload_format == "2.0", f"{key} has another payload format than 2.0.")
         auth = self._resolve(event.get("Auth", {}))
         authorizer = auth.get("Authorizer", default_authorizer or "NONE")
-        if authorizer not in {default_authorizer, "NONE"}:
-            raise TemplateError(
-                f"{method} {path} has the authorizer {authorizer}, the gateway knows only the default."
-            )
+        known = authorizer in {default_authorizer, "NONE"}
+        _require(known, f"{key} has the authorizer {authorizer}, the gateway knows only the default.")
         return Route(
             method=method,
             path=path,
@@ -294,13 +289,10 @@ class _Reader:
 
     def _function(self, name: str, properties: dict[str, Any]) -> Function:
         runtime = self._resolve(properties.get("Runtime", "none"))
-        if not runtime.startswith("python"):
-            raise TemplateError(f"{name} has the runtime {runtime}, the gateway runs only Python.")
+        python = runtime.startswith("python")
+        _require(python, f"{name} has the runtime {runtime}, the gateway runs only Python.")
         handler = self._resolve(properties["Handler"])
-        if "." not in handler:
-            raise TemplateError(
-                f"{name} has the handler {handler}, which is not of the form module.attribute."
-            )
+        _require("." in handler, f"{name} has the handler {handler}, not one of the form module.attribute.")
         return Function(
             name=name,
             handler=handler.replace("/", "."),
@@ -314,10 +306,8 @@ class _Reader:
         common = self._variables(self.globals.get("Function", {}))
         for name, properties in functions.items():
             for variable, value in (common | self._variables(properties)).items():
-                if environment.setdefault(variable, value) != value:
-                    raise TemplateError(
-                        f"{name} has a {variable} of its own, but all functions share one process here."
-                    )
+                alike = environment.setdefault(variable, value) == value
+                _require(alike, f"{name} has a {variable} of its own, but all share one process here.")
         return environment
 
     def _variables(self, properties: dict[str, Any]) -> dict[str, str]:
@@ -331,10 +321,8 @@ class _Reader:
 
     def _code_folder(self, functions: dict[str, dict[str, Any]]) -> Path:
         folders = {str(properties.get("CodeUri", ".")) for properties in functions.values()}
-        if len(folders) > 1:
-            raise TemplateError(
-                f"its functions are in {' and '.join(sorted(folders))}, the gateway needs one folder."
-            )
+        places = " and ".join(sorted(folders))
+        _require(len(folders) <= 1, f"its functions are in {places}, the gateway needs one folder.")
         return (self.folder / (folders.pop() if folders else ".")).resolve()
 
     def _resolve(self, value: Any) -> Any:
@@ -355,10 +343,7 @@ class _Reader:
 
     def _parameter(self, name: str) -> str | list[str]:
         known = _PSEUDO_PARAMETERS | self.parameters
-        if name not in known:
-            raise TemplateError(
-                f"{name} is no parameter with a value, and the gateway does not deploy anything."
-            )
+        _require(name in known, f"{name} is no parameter with a value, and the gateway deploys nothing.")
         return known[name]
 
 
@@ -370,17 +355,17 @@ def _value(declared: dict[str, Any], given: str | None) -> str | list[str] | Non
 
 
 def _authorizer(name: str, declared: dict[str, Any]) -> Authorizer:
-    jwt = declared.get("JwtConfiguration")
-    if not jwt or declared.get("IdentitySource") != "$request.header.Authorization":
-        raise TemplateError(f"the authorizer {name} does not check a JWT in $request.header.Authorization.")
+    jwt = declared.get("JwtConfiguration", {})
+    header = "$request.header.Authorization"
+    known = jwt and declared.get("IdentitySource") == header
+    _require(known, f"the authorizer {name} does not check a JWT in {header}.")
     return Authorizer(issuer=jwt["issuer"], audiences=tuple(jwt["audience"]))
 
 
 def _cors(declared: Any) -> Cors | None:
     if not declared:
         return None
-    if not isinstance(declared, dict):
-        raise TemplateError("CorsConfiguration does not list origins, methods and headers.")
+    _require(isinstance(declared, dict), "CorsConfiguration does not list origins, methods and headers.")
     return Cors(
         origins=tuple(declared.get("AllowOrigins", ())),
         methods=tuple(declared.get("AllowMethods", ())),
@@ -389,6 +374,11 @@ def _cors(declared: Any) -> Cors | None:
         max_age=int(declared.get("MaxAge", 0)),
         credentials=bool(declared.get("AllowCredentials", False)),
     )
+
+
+def _require(condition: object, otherwise: str) -> None:
+    if not condition:
+        raise TemplateError(otherwise)
 
 
 def _is_parameter(segment: str) -> bool:
