@@ -50,6 +50,7 @@ def serve(
         _check_settings()
         embedded = not os.environ.get("DATABASE_URL")
         with _listening(host, port) as listener:
+            url = _url(host, listener)
             data = str(database_folder()) if embedded else place()
             tell(f"Starting Postgres, with its data in {data}" if embedded else f"Connecting to {data}")
             with own_database(database_host, database_port), _workers(listener) as processes:
@@ -57,14 +58,17 @@ def serve(
                 processes.add(1)
                 tell(f"Migrating {place()}")
                 migrate("upgrade")
-                if sample and (created := _create_samples()):
+                # Imported late: there must be a DATABASE_URL.
+                from dev.database import samples
+
+                if sample and (created := samples.create_samples()):
                     tell(f"Created {created} sample bundles")
                 processes.add(0 if reload else workers - 1)
                 processes.go()
-                tell(f"Starting the gateway on {_url(host, listener)}")
+                tell(f"Starting the gateway on {url}")
                 _wait_until_answering(listener, processes)
                 tell("Ready")
-                print(_welcome(_url(host, listener), data, template), flush=True)
+                print(_welcome(url, data, template), flush=True)
                 _supervise(processes, template if reload else None)
 
 
@@ -151,13 +155,6 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         raise UserError(f"Cannot listen on {host}, port {port}: {reason}.") from error
     with listener:
         yield listener
-
-
-def _create_samples() -> int:
-    # Imported late: there must be a DATABASE_URL.
-    from dev.database import samples
-
-    return samples.create_samples()
 
 
 def _wait_until_answering(listener: socket.socket, workers: Workers) -> None:

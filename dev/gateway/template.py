@@ -43,14 +43,9 @@ class Function:
         """The module that the handler is in."""
         return self.handler.rpartition(".")[0]
 
-    @property
-    def attribute(self) -> str:
-        """The handler's name in its module."""
-        return self.handler.rpartition(".")[2]
-
     def load(self) -> Any:
         """Import the handler; the folder of the functions must be on the path."""
-        return getattr(importlib.import_module(self.module), self.attribute)
+        return getattr(importlib.import_module(self.module), self.handler.rpartition(".")[2])
 
 
 @dataclass(frozen=True)
@@ -230,11 +225,7 @@ class _Reader:
         )
 
     def _api(self) -> tuple[str, dict[str, Any]]:
-        apis = {
-            name: self.globals.get("HttpApi", {}) | resource.get("Properties", {})
-            for name, resource in self.resources.items()
-            if resource["Type"] == "AWS::Serverless::HttpApi"
-        }
+        apis = self._declared("HttpApi")
         _require(len(apis) == 1, f"it has {len(apis)} HTTP APIs, the gateway needs exactly one.")
         name, api = apis.popitem()
         stage = api.get("StageName", "$default")
@@ -242,16 +233,14 @@ class _Reader:
         return name, api
 
     def _functions_with_routes(self, api_name: str) -> dict[str, dict[str, Any]]:
-        common = self.globals.get("Function", {})
-        functions = {
-            name: common | resource.get("Properties", {})
-            for name, resource in self.resources.items()
-            if resource["Type"] == "AWS::Serverless::Function"
-        }
+        functions = self._declared("Function").items()
+        return {name: function for name, function in functions if self._http_events(function, api_name)}
+
+    def _declared(self, kind: str) -> dict[str, dict[str, Any]]:
         return {
-            name: properties
-            for name, properties in functions.items()
-            if self._http_events(properties, api_name)
+            name: self.globals.get(kind, {}) | resource.get("Properties", {})
+            for name, resource in self.resources.items()
+            if resource["Type"] == f"AWS::Serverless::{kind}"
         }
 
     def _http_events(self, properties: dict[str, Any], api_name: str) -> list[dict[str, Any]]:

@@ -80,7 +80,7 @@ def test_everything_that_the_gateway_needs(read: Reader) -> None:
         ("GET /things/{id}/files/{file+}", (), True),
     ]
     function = template.routes[0].function
-    assert (function.name, function.module, function.attribute) == ("Things", "things", "handler")
+    assert (function.name, function.handler, function.module) == ("Things", "things.handler", "things")
     assert (function.timeout, function.memory) == (10, 512)
     assert template.authorizer == Authorizer("https://issuer", ("me",))
     assert template.cors
