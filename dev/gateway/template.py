@@ -261,6 +261,8 @@ class _Reader:
         key = f"{method} {path}"
         catches_all = method in {"ANY", "X-AMAZON-APIGATEWAY-ANY-METHOD"} or not path.startswith("/")
         _require(not catches_all, f"{name} has the route {key}, the gateway knows no catch-all routes.")
+        slash = "an HTTP API has no route that ends in a slash, {proxy+} there catches it."
+        _require(path == "/" or not path.endswith("/"), f"{name} has the route {key}: {slash}")
         _require("+}" not in path[:-2], f"{key} has a greedy variable that is not at its end.")
         payload_format = event.get("PayloadFormatVersion", "2.0")
         _require(payload_format == "2.0", f"{key} has another payload format than 2.0.")

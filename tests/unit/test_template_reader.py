@@ -130,6 +130,7 @@ def test_other_requests_have_no_route(read: Reader, method: str, path: str) -> N
     [
         ("Method: get", "Method: ANY", "no catch-all routes"),
         ("{id}/files", "{id+}/files", "greedy variable"),
+        ("/things/{proxy+}", "/things/", r"no route that ends in a slash, \{proxy\+\} there catches it"),
         ("IdentitySource: $request.header.Authorization", "IdentitySource: $request.header.Token", "Jwt"),
         ("Authorizer: NONE", "Authorizer: Other", "the authorizer Other"),
         ("Path: /things/new,", "Path: /things/new, PayloadFormatVersion: '1.0',", "payload format"),
@@ -149,6 +150,13 @@ def test_other_requests_have_no_route(read: Reader, method: str, path: str) -> N
 def test_what_it_cannot_stand_in_for_is_a_sentence(read: Reader, old: str, new: str, sentence: str) -> None:
     with pytest.raises(TemplateError, match=rf"^template\.yaml.*{sentence}"):
         read((old, new))
+
+
+def test_the_root_is_the_one_path_that_ends_in_a_slash(read: Reader) -> None:
+    found = read(("Path: /things/new,", "Path: /,")).route("GET", "/")
+
+    assert found
+    assert found[0].key == "GET /"
 
 
 def test_a_parameter_without_a_value(read: Reader) -> None:
