@@ -52,7 +52,7 @@ format: $(VENV)/.synced ## Correct what ruff can by itself
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-openapi: $(VENV)/.synced ## Write openapi.json anew, from what the handlers say
+openapi: $(VENV)/.synced ## Write openapi.json and tests/events anew, from what the functions say
 	$(VENV)/bin/python -m dev openapi
 
 lint-openapi: client/node_modules/.package-lock.json ## Lint openapi.json

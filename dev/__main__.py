@@ -111,10 +111,12 @@ def migrate(command: commands.MigrateCommand, revision: str | None) -> None:
 
 
 def openapi() -> None:
-    """Write openapi.json anew, from what the handlers say."""
-    from dev.openapi import COMMITTED, text
+    """Write openapi.json and tests/events anew, from what the functions say."""
+    from dev import sample_events
+    from dev.openapi import COMMITTED, document, text
 
     COMMITTED.write_text(text())
+    sample_events.write(document())
 
 
 def load(number: int) -> None:

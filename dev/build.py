@@ -15,7 +15,7 @@ PLATFORMS = {"arm64": "aarch64-manylinux2014", "x86_64": "x86_64-manylinux2014"}
 # Of the locked packages, as options of `uv export`.
 LAYER_PACKAGES = ["--no-default-groups"]
 MIGRATE_PACKAGES = ["--only-group=migrations"]
-IN_THE_LAYER = ["sqlalchemy", "typing-extensions"]
+IN_THE_LAYER = ["typing-extensions"]
 
 # What no function imports.
 UNUSED = [

@@ -1,6 +1,6 @@
-"""The OpenAPI document: what the handlers say of themselves, and what they need not know at run time."""
+"""The OpenAPI document: what the endpoints declare, and what they need not know at run time."""
 
-import importlib
+import inspect
 import json
 import re
 import sys
@@ -8,8 +8,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, get_args, get_origin
 
 import yaml
-from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
-from aws_lambda_powertools.event_handler.openapi import params
+from pydantic import TypeAdapter
 
 from dev.gateway.template import Route, local_template
 from dev.local import ROOT
@@ -19,10 +18,9 @@ from shared.errors import (
     DatabaseUnavailableError,
     KeyUsedDifferentlyError,
     NotFoundError,
-    StillReferencedError,
 )
-from shared.http.idempotency import REPLAYED
-from shared.http.operation import Header, Query
+from shared.http.endpoint import Endpoint
+from shared.http.headers import Header
 from shared.http.problems import (
     PROBLEM_JSON,
     BodyTooLargeError,
@@ -32,65 +30,29 @@ from shared.http.problems import (
     problem,
     validation_problem,
 )
-from shared.http.response import Response
+from shared.http.responses import REPLAYED
 
 COMMITTED = ROOT / "openapi.json"
 FRAME = ROOT / "dev/openapi.yaml"
 REQUEST_ID = "JKJaXmPLvHcESHA="
+REFERENCE = "#/components/schemas/"
 
-# What there is in an operation only when its requests have something: a method, a parameter, a body.
+# What there is in an operation only when its requests have something: a kind of parameter, a header, a body.
 ALWAYS = "always"
 ERRORS: dict[type[ApiError], str] = {
     UnauthorizedError: ALWAYS,
     ForbiddenError: ALWAYS,
-    NotFoundError: "bundle_id",
-    StillReferencedError: "DELETE",
+    NotFoundError: "path",
     ChangedMeanwhileError: "If-Match",
-    BodyTooLargeError: "requestBody",
-    UnsupportedMediaTypeError: "requestBody",
+    BodyTooLargeError: "body",
+    UnsupportedMediaTypeError: "body",
     KeyUsedDifferentlyError: "Idempotency-Key",
     ApiError: ALWAYS,
     DatabaseUnavailableError: ALWAYS,
 }
-# As pydantic reports them.
-INVALID: dict[str, list[dict[str, Any]]] = {
-    "requestBody": [
-        {"type": "missing", "loc": ("body", "name")},
-        {"type": "decimal_max_places", "loc": ("body", "price"), "ctx": {"decimal_places": 2}},
-    ],
-    "page": [{"type": "greater_than_equal", "loc": ("query", "page"), "ctx": {"ge": 1}}],
-    "If-Match": [{"type": "entity_tags", "loc": ("header", "if-match")}],
-    "Idempotency-Key": [{"type": "string_pattern_mismatch", "loc": ("header", "idempotency-key")}],
-}
-HEADERS_OF_A_CREATION = ["Location", REPLAYED]
 HEADERS_OF_ERRORS = {UnauthorizedError: ["WWW-Authenticate"], DatabaseUnavailableError: ["Retry-After"]}
 # What API Gateway answers by itself, without a function.
 GATEWAYS_OWN = {UnauthorizedError, ForbiddenError, NotFoundError, ApiError, DatabaseUnavailableError}
-
-
-def document() -> dict[str, Any]:
-    """Put the handlers' own documents together, and add what they do not say."""
-    frame: dict[str, Any] = yaml.safe_load(FRAME.read_text())
-    examples, components = frame.pop("examples"), frame.pop("components")
-    components["responses"] = {error.__name__: _problem_response(error) for error in ERRORS}
-    paths: dict[str, Any] = {}
-    template = local_template()
-    if (folder := str(template.code_folder)) not in sys.path:
-        sys.path.insert(0, folder)
-    for route in template.routes:
-        own = _own_document(route)
-        operation = own["paths"].get(route.path, {}).get(route.method.lower())
-        if operation is None:  # the collection's twin with a slash at its end
-            continue
-        schemas = own["components"]["schemas"]
-        _describe(operation, route)
-        _describe_parameters(operation, schemas)
-        _describe_responses(operation, route)
-        _show_examples(operation, examples)
-        paths.setdefault(route.path, {})[route.method.lower()] = operation
-        components["schemas"] |= schemas
-    components["schemas"] = _reachable(components["schemas"], [paths, components["responses"]])
-    return {**frame, "paths": paths, "components": components}
 
 
 def text() -> str:
@@ -98,121 +60,149 @@ def text() -> str:
     return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
 
 
-def _own_document(route: Route) -> dict[str, Any]:
-    resolver = APIGatewayHttpResolver()
-    for operation in route.function.load().operations:
-        _mark_for_powertools(operation.function)
-        rule = operation.rule.replace("{", "<").replace("}", ">")
-        resolver.route(rule, operation.method, **operation.description)(operation.function)
-    written = resolver.get_openapi_json_schema(title="", version="")
-    renamed = re.sub(r"\bPage_(\w+)Read_", r"\1Page", written)
-    own: dict[str, Any] = json.loads(renamed, parse_float=_bound, object_hook=_without_title)
-    return own
+def document() -> dict[str, Any]:
+    """Describe every route of the template, but those that only stand for a slash at the end."""
+    frame: dict[str, Any] = yaml.safe_load(FRAME.read_text())
+    template = local_template()
+    if (folder := str(template.code_folder)) not in sys.path:
+        sys.path.insert(0, folder)
+    routes = [route for route in template.routes if not route.path.endswith("+}")]
+    writer = _Writer(examples=frame.pop("examples"), invalid=frame.pop("invalid"))
+    paths: dict[str, Any] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = writer.operation(route, routes)
+    components = frame.pop("components")
+    components["responses"] = writer.responses
+    components["schemas"] = dict(sorted((components["schemas"] | writer.schemas).items()))
+    return {**frame, "paths": paths, "components": components}
 
 
-def _function(route: Route) -> Any:
-    return getattr(importlib.import_module(route.function.module), route.function.module)
+class _Writer:
+    """Writes operations, and collects the schemas and responses that they refer to."""
+
+    def __init__(self, examples: dict[str, Any], invalid: dict[str, Any]) -> None:
+        self.examples = examples
+        self.invalid = invalid
+        self.schemas: dict[str, Any] = {}
+        self.responses: dict[str, Any] = {}
+
+    def operation(self, route: Route, routes: list[Route]) -> dict[str, Any]:
+        endpoint: Endpoint = route.function.load()
+        parameters, body = self._parameters(endpoint)
+        answer: Any = get_args(endpoint.function.__annotations__["return"])[0]
+        return {
+            "summary": (endpoint.function.__doc__ or "").rstrip("."),
+            "operationId": _operation_id(route, routes),
+            "parameters": parameters,
+            **({"requestBody": {"content": self._content(body), "required": True}} if body else {}),
+            "responses": self._responses(endpoint, parameters, body, self._content(answer)),
+            "description": f"Needs a token with the scope `{route.scopes[0]}`.",
+            # The tag is the resource, and so is what a scope begins with.
+            "tags": [route.scopes[0].partition(":")[0]],
+            "security": [{"jwt": list(route.scopes)}],
+        }
+
+    def _parameters(self, endpoint: Endpoint) -> tuple[list[dict[str, Any]], Any]:
+        parameters: list[dict[str, Any]] = []
+        body = None
+        for name, source in endpoint.parameters.sources.items():
+            annotation = inspect.signature(endpoint.function).parameters[name].annotation
+            if source == "body":
+                body = annotation
+            elif source == "query":
+                for field, schema in self._schema(annotation)["properties"].items():
+                    style = {"style": "form", "explode": False} if schema.get("type") == "array" else {}
+                    parameters.append(_parameter("query", field, schema) | style)
+            elif get_origin(annotation) is Annotated:
+                header = next(mark for mark in get_args(annotation) if isinstance(mark, Header))
+                parameters.append(_header_parameter(header, self._schema(annotation)))
+            else:
+                parameters.append(_parameter("path", name, self._schema(annotation)))
+        return parameters, body
+
+    def _responses(
+        self, endpoint: Endpoint, parameters: list[dict[str, Any]], body: Any, content: dict[str, Any]
+    ) -> dict[str, Any]:
+        has = {ALWAYS, *(parameter[key] for parameter in parameters for key in ("in", "name"))}
+        has |= {"body", body.__name__} if body else set()
+        success: dict[str, Any] = {"description": HTTPStatus(endpoint.status).phrase, "content": content}
+        headers = ["ETag"] if self._is_versioned(content) else []
+        headers += ["Location"] if endpoint.status == HTTPStatus.CREATED else []
+        headers += [REPLAYED] if "Idempotency-Key" in has else []
+        responses = {str(endpoint.status): success | _headers(headers)}
+        if "If-None-Match" in has:
+            responses["304"] = {"description": "The caller has the current version."} | _headers(["ETag"])
+        if invalid := {name: errors for name, errors in self.invalid.items() if name in has}:
+            responses["400"] = _invalid_response(invalid)
+        errors = [*endpoint.raises, *(error for error, needed in ERRORS.items() if needed in has)]
+        for error in sorted(errors, key=lambda error: error.status):
+            self.responses[error.__name__] = _problem_response(error)
+            responses[str(error.status)] = {"$ref": f"#/components/responses/{error.__name__}"}
+        return responses
+
+    def _content(self, kind: Any) -> dict[str, Any]:
+        name = _schema_name(kind)
+        self.schemas[name] = _without_titles(self._schema(kind))
+        return {"application/json": {"schema": {"$ref": REFERENCE + name}, "example": self.examples[name]}}
+
+    def _schema(self, kind: Any) -> dict[str, Any]:
+        schema = TypeAdapter(kind).json_schema(ref_template=REFERENCE + "{model}")
+        self.schemas |= _without_titles(schema.pop("$defs", {}))
+        return schema
+
+    def _is_versioned(self, content: dict[str, Any]) -> bool:
+        """Tell whether a body has a schema within it that has a version."""
+        name = content["application/json"]["schema"]["$ref"].removeprefix(REFERENCE)
+        within = [part.get("$ref", "") for part in self.schemas[name]["properties"].values()]
+        schemas = [self.schemas[reference.removeprefix(REFERENCE)] for reference in within if reference]
+        return any("version" in schema["properties"] for schema in schemas)
 
 
-def _mark_for_powertools(function: Any) -> None:
-    """Say in Powertools' words where an argument comes from and what is answered."""
-    for name, annotation in function.__annotations__.items():
-        if get_origin(annotation) is Response:
-            function.__annotations__[name] = get_args(annotation)[0]
-        elif get_origin(annotation) is Annotated:
-            kind, *marks = get_args(annotation)
-            function.__annotations__[name] = Annotated[kind, *map(_mark, marks)]
+def _operation_id(route: Route, routes: list[Route]) -> str:
+    """Name an operation as its function's module, and another method of the same function by that method."""
+    first = next(other for other in routes if other.function == route.function)
+    name = route.function.module
+    return name if first == route else re.sub("^[^_]+", route.method.lower(), name)
 
 
-def _mark(mark: Any) -> Any:
-    match mark:
-        case Query():
-            return params.Query()
-        case Header(name, description, example):
-            return params.Header(alias=name, description=description, examples=[example] if example else None)
-        case _:
-            return mark
+def _schema_name(kind: Any) -> str:
+    """Name a page after what is on it."""
+    items = [item.__name__.removesuffix("Read") for item in get_args(kind)]
+    return "".join([*items, (get_origin(kind) or kind).__name__])
 
 
-def _bound(number: str) -> int | float:
-    """Undo Powertools' writing every bound as a float, and its rounding the largest page number up."""
-    value = float(number)
-    return min(int(value), 2**63 - 1) if value.is_integer() else value
+def _parameter(place: str, name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    schema = _without_titles(schema)
+    description = {"description": schema.pop("description")} if "description" in schema else {}
+    return description | {"required": place == "path", "schema": schema, "name": name, "in": place}
 
 
-def _without_title(schema: dict[str, Any]) -> dict[str, Any]:
-    """Leave out pydantic's titles, which are the names once more."""
-    return {name: value for name, value in schema.items() if not (name == "title" and isinstance(value, str))}
-
-
-def _describe(operation: dict[str, Any], route: Route) -> None:
-    # Of its own accord Powertools appends the path and the method.
-    address = re.sub(r"\W", "_", f"{route.path}_{route.method.lower()}")
-    operation |= {
-        "summary": _function(route).__doc__.rstrip("."),
-        "description": f"Needs a token with the scope `{route.scopes[0]}`.",
-        "operationId": operation["operationId"].removesuffix(address),
-        # The tag is the resource, and so is what a scope begins with.
-        "tags": [route.scopes[0].partition(":")[0]],
-        "security": [{"jwt": list(route.scopes)}],
-    }
-
-
-def _describe_parameters(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
-    parameters = operation.get("parameters", [])
-    # Of a model of query parameters Powertools says no more than their types, and what it knows elsewhere.
-    in_query = {parameter["name"] for parameter in parameters if parameter["in"] == "query"}
-    constraints: dict[str, Any] = next(
-        (model["properties"] for model in schemas.values() if in_query == model["properties"].keys()), {}
-    )
-    for parameter in parameters:
-        schema = constraints.get(parameter["name"], parameter["schema"])
-        # What is absent is not null.
-        choices = [choice for choice in schema.pop("anyOf", []) if choice != {"type": "null"}]
-        schema |= choices[0] if choices else {}
-        if description := schema.pop("description", None):
-            parameter["description"] = description
-        if parameter["in"] == "header":
-            parameter["name"] = parameter["name"].title()
-        if schema.get("type") == "array":
-            parameter |= {"style": "form", "explode": False}
-        parameter["schema"] = schema
-
-
-def _describe_responses(operation: dict[str, Any], route: Route) -> None:
-    names = (parameter["name"] for parameter in operation.get("parameters", []))
-    has = {ALWAYS, route.method, *names, *operation}
-    ((status, success),) = operation["responses"].items()
-    headers = ["ETag"] if "BundleAnswer" in json.dumps(success) else []
-    headers += HEADERS_OF_A_CREATION if "Idempotency-Key" in has else []
-    operation["responses"] = responses = {
-        status: success | {"description": HTTPStatus(int(status)).phrase} | _headers(headers)
-    }
-    if "If-None-Match" in has:
-        responses["304"] = {"description": "The caller has the current version."} | _headers(["ETag"])
-    if invalid := {name: errors for name, errors in INVALID.items() if name in has}:
-        responses["400"] = _invalid_response(invalid)
-    for error, needed in ERRORS.items():
-        if needed in has:
-            responses[str(error.status)] = _reference("responses", error.__name__)
+def _header_parameter(header: Header, schema: dict[str, Any]) -> dict[str, Any]:
+    # What is absent is not null.
+    (present,) = [choice for choice in schema.get("anyOf", [schema]) if choice != {"type": "null"}]
+    examples = {"examples": [header.example]} if header.example else {}
+    return _parameter("header", header.name, {"description": header.description, **examples, **present})
 
 
 def _invalid_response(invalid: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     examples = {
-        name: {"value": _body(validation_problem(errors, REQUEST_ID))} for name, errors in invalid.items()
+        "requestBody" if errors[0]["loc"][0] == "body" else name: {
+            "value": _body(validation_problem(errors, REQUEST_ID))
+        }
+        for name, errors in invalid.items()
     }
     return {
         "description": "A field, parameter or header is wrong; `errors` names each.",
-        "content": {PROBLEM_JSON: {"schema": _reference("schemas", "Problem"), "examples": examples}},
+        "content": {PROBLEM_JSON: {"schema": {"$ref": REFERENCE + "Problem"}, "examples": examples}},
     }
 
 
 def _problem_response(error: type[ApiError]) -> dict[str, Any]:
     example = _body(problem(error(), REQUEST_ID))
-    content = {PROBLEM_JSON: {"schema": _reference("schemas", "Problem"), "example": example}}
+    content = {PROBLEM_JSON: {"schema": {"$ref": REFERENCE + "Problem"}, "example": example}}
     if error in GATEWAYS_OWN:
         message = {"message": HTTPStatus(error.status).phrase}
-        content["application/json"] = {"schema": _reference("schemas", "GatewayMessage"), "example": message}
+        content["application/json"] = {"schema": {"$ref": REFERENCE + "GatewayMessage"}, "example": message}
     return {"description": error.__doc__, "content": content} | _headers(HEADERS_OF_ERRORS.get(error, []))
 
 
@@ -220,26 +210,17 @@ def _body(response: Any) -> Any:
     return json.loads(response.body)
 
 
-def _show_examples(operation: dict[str, Any], examples: dict[str, Any]) -> None:
-    for part in (operation.get("requestBody"), *operation["responses"].values()):
-        content = (part or {}).get("content", {}).get("application/json")
-        if content:
-            content["example"] = examples[content["schema"]["$ref"].rpartition("/")[2]]
-
-
 def _headers(names: list[str]) -> dict[str, Any]:
-    return {"headers": {name: _reference("headers", name) for name in names}} if names else {}
+    return {"headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names}} if names else {}
 
 
-def _reference(kind: str, name: str) -> dict[str, str]:
-    return {"$ref": f"#/components/{kind}/{name}"}
+def _without_titles(schema: dict[str, Any]) -> dict[str, Any]:
+    """Leave out pydantic's titles, which are the names once more."""
 
+    def leave_out(part: dict[str, Any]) -> dict[str, Any]:
+        return {
+            name: value for name, value in part.items() if not (name == "title" and isinstance(value, str))
+        }
 
-def _reachable(schemas: dict[str, Any], referring: Any) -> dict[str, Any]:
-    """Leave out what nothing refers to, such as Powertools' own answers to what is wrong."""
-    found: dict[str, Any] = {}
-    while referring:
-        text = json.dumps(referring)
-        referring = {n: s for n, s in schemas.items() if n not in found and f'schemas/{n}"' in text}
-        found |= referring
-    return dict(sorted(found.items()))
+    cleaned: dict[str, Any] = json.loads(json.dumps(schema), object_hook=leave_out)
+    return cleaned

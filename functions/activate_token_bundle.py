@@ -1,16 +1,15 @@
-"""POST /api/v1/admin/token-bundles/{bundle_id}/activate: activate a bundle."""
+"""POST …/token-bundles/{bundle_id}/activate."""
 
 from uuid import UUID
 
-from shared.http import Api, IfMatch, Response, answer
+from shared.callers import Caller
+from shared.http import IfMatch, Response, endpoint, respond
 from shared.token_bundles import service
 from shared.token_bundles.schemas import BundleAnswer
 
-handler = Api(scope="token-bundles:write", counts="BundlesUpdated")
 
-
-@handler.route("POST", "/api/v1/admin/token-bundles/{bundle_id}/activate")
-def activate_token_bundle(bundle_id: UUID, if_match: IfMatch = None) -> Response[BundleAnswer]:
+@endpoint(scope="token-bundles:write", metric="BundlesUpdated")
+def handler(bundle_id: UUID, caller: Caller, if_match: IfMatch = None) -> Response[BundleAnswer]:
     """Activate a token bundle."""
-    bundle = service.set_bundle_active(bundle_id, handler.caller, is_active=True, expected=if_match)
-    return answer(BundleAnswer(bundle=bundle), version=bundle["version"])
+    bundle = service.set_bundle_active(bundle_id, caller, is_active=True, expected=if_match)
+    return respond(BundleAnswer(bundle=bundle), version=bundle["version"])

@@ -1,16 +1,14 @@
-"""DELETE /api/v1/admin/token-bundles/{bundle_id}: delete a bundle for good."""
+"""DELETE …/token-bundles/{bundle_id}."""
 
 from uuid import UUID
 
-from shared.http import Api, IfMatch, Response, answer
+from shared.callers import Caller
+from shared.http import IfMatch, Message, Response, endpoint, respond
 from shared.token_bundles import service
-from shared.token_bundles.schemas import Message
-
-handler = Api(scope="token-bundles:write", counts="BundlesDeleted")
 
 
-@handler.route("DELETE", "/api/v1/admin/token-bundles/{bundle_id}")
-def delete_token_bundle(bundle_id: UUID, if_match: IfMatch = None) -> Response[Message]:
+@endpoint(scope="token-bundles:write", metric="BundlesDeleted", raises=[service.BundleInUseError])
+def handler(bundle_id: UUID, caller: Caller, if_match: IfMatch = None) -> Response[Message]:
     """Delete a token bundle for good."""
-    service.delete_bundle(bundle_id, handler.caller, if_match)
-    return answer(Message(message="The token bundle is deleted."))
+    service.delete_bundle(bundle_id, caller, if_match)
+    return respond(Message(message="The token bundle is deleted."))

@@ -1,18 +1,15 @@
-"""GET /api/v1/admin/token-bundles/{bundle_id}/history: who changed what and when."""
+"""GET …/token-bundles/{bundle_id}/history."""
 
 from typing import Annotated
 from uuid import UUID
 
-from shared.http import Api, Query, Response, answer
+from shared.http import Query, Response, endpoint, respond
+from shared.paging import Page, PageQuery
 from shared.token_bundles import service
-from shared.token_bundles.schemas import Page, PageQuery, TokenBundleChangeRead
-
-handler = Api(scope="token-bundles:read")
+from shared.token_bundles.schemas import TokenBundleChangeRead
 
 
-@handler.route("GET", "/api/v1/admin/token-bundles/{bundle_id}/history")
-def list_token_bundle_changes(
-    bundle_id: UUID, query: Annotated[PageQuery, Query()]
-) -> Response[Page[TokenBundleChangeRead]]:
+@endpoint(scope="token-bundles:read")
+def handler(bundle_id: UUID, query: Annotated[PageQuery, Query()]) -> Response[Page[TokenBundleChangeRead]]:
     """List what was done to a token bundle, newest first."""
-    return answer(service.list_changes(bundle_id, query))
+    return respond(service.list_changes(bundle_id, query))

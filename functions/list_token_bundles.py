@@ -1,16 +1,14 @@
-"""GET /api/v1/admin/token-bundles: one page of the bundles."""
+"""GET …/token-bundles."""
 
 from typing import Annotated
 
-from shared.http import Api, Query, Response, answer
+from shared.http import Query, Response, endpoint, respond
+from shared.paging import Page
 from shared.token_bundles import service
-from shared.token_bundles.schemas import Page, TokenBundleListQuery, TokenBundleRead
-
-handler = Api(scope="token-bundles:read")
+from shared.token_bundles.schemas import TokenBundleListQuery, TokenBundleRead
 
 
-@handler.route("GET", "/api/v1/admin/token-bundles")
-@handler.route("GET", "/api/v1/admin/token-bundles/", include_in_schema=False)
-def list_token_bundles(query: Annotated[TokenBundleListQuery, Query()]) -> Response[Page[TokenBundleRead]]:
+@endpoint(scope="token-bundles:read")
+def handler(query: Annotated[TokenBundleListQuery, Query()]) -> Response[Page[TokenBundleRead]]:
     """List token bundles."""
-    return answer(service.list_bundles(query))
+    return respond(service.list_bundles(query))

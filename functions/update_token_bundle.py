@@ -1,19 +1,17 @@
-"""PUT and PATCH /api/v1/admin/token-bundles/{bundle_id}: change the fields that are given."""
+"""PUT and PATCH …/token-bundles/{bundle_id}."""
 
 from uuid import UUID
 
-from shared.http import Api, IfMatch, Response, answer
+from shared.callers import Caller
+from shared.http import IfMatch, Response, endpoint, respond
 from shared.token_bundles import service
 from shared.token_bundles.schemas import BundleAnswer, TokenBundleUpdate
 
-handler = Api(scope="token-bundles:write", counts="BundlesUpdated")
 
-
-@handler.route("PUT", "/api/v1/admin/token-bundles/{bundle_id}")
-@handler.route("PATCH", "/api/v1/admin/token-bundles/{bundle_id}", operation_id="patch_token_bundle")
-def update_token_bundle(
-    bundle_id: UUID, values: TokenBundleUpdate, if_match: IfMatch = None
+@endpoint(scope="token-bundles:write", metric="BundlesUpdated")
+def handler(
+    bundle_id: UUID, values: TokenBundleUpdate, caller: Caller, if_match: IfMatch = None
 ) -> Response[BundleAnswer]:
     """Change the fields of a token bundle that are given."""
-    bundle = service.update_bundle(bundle_id, values, handler.caller, if_match)
-    return answer(BundleAnswer(bundle=bundle), version=bundle["version"])
+    bundle = service.update_bundle(bundle_id, values, caller, if_match)
+    return respond(BundleAnswer(bundle=bundle), version=bundle["version"])

@@ -1,13 +1,15 @@
 """How Alembic reaches the database: one run at a time, and none that keeps others waiting for long."""
 
+import importlib
+import pkgutil
 import time
 
 from alembic import context
 from sqlalchemy import Connection, text
 
-import shared.token_bundles.model  # noqa: F401 - registers its table
-from shared.database import metadata
-from shared.database.engine import make_engine
+import shared
+from migrations.engine import make_engine
+from shared.database.tables import metadata
 from shared.settings import Timeouts, settings
 
 ADVISORY_LOCK = 7_263_548_190  # any number, the same for every run
@@ -17,6 +19,7 @@ TIMEOUTS = Timeouts(connect=10, statement=300, lock=5)
 
 def run_migrations() -> None:
     """Run what Alembic was asked to, each migration in a transaction of its own."""
+    register_tables()
     engine = make_engine(settings.database_url, TIMEOUTS)
     try:
         with engine.connect() as connection:
@@ -31,6 +34,13 @@ def run_migrations() -> None:
                 context.run_migrations()
     finally:
         engine.dispose()
+
+
+def register_tables() -> None:
+    """Import the tables of each resource, a package in `shared`."""
+    for module in pkgutil.walk_packages(shared.__path__, "shared."):
+        if module.name.endswith(".tables"):
+            importlib.import_module(module.name)
 
 
 def take_turns(connection: Connection) -> None:

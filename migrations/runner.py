@@ -12,7 +12,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from shared.database.engine import make_engine
+from migrations.engine import make_engine
 from shared.settings import Timeouts, settings
 
 COMMANDS = ("upgrade", "downgrade", "current", "check")

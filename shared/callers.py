@@ -1,10 +1,10 @@
-"""Who asks."""
+"""The authenticated caller of a request."""
 
 from typing import NamedTuple
 
 
 class Caller(NamedTuple):
-    """Whom a token was given to, and the request that it came with."""
+    """Whom the token of a request was given to, and the id of the request."""
 
     subject: str | None
     client_id: str | None
@@ -12,5 +12,5 @@ class Caller(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What tells this caller from others."""
+        """The caller's identity, to tell it from others."""
         return self.subject or self.client_id or ""

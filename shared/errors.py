@@ -12,14 +12,25 @@ class NotFoundError(ApiError):
     """What the request names does not exist."""
 
     status = 404
-    detail = "There is nothing at this address."
+    detail = "It does not exist, or not any more."
 
 
 class StillReferencedError(ApiError):
     """What should be deleted is still referenced by another table."""
 
     status = 409
-    detail = "It is still used elsewhere and cannot be deleted: deactivate it instead."
+    detail = "It is still used elsewhere and cannot be deleted."
+
+
+class AlreadyTakenError(ApiError):
+    """A value that must be unique belongs to another row."""
+
+    status = 409
+    detail = "Another one has the same already."
+
+    def __init__(self, constraint: str) -> None:
+        super().__init__()
+        self.constraint = constraint
 
 
 class ChangedMeanwhileError(ApiError):

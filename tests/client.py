@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urljoin
 
-from dev.gateway.template import local_template
+from dev.gateway.events import sample_event
+from dev.gateway.template import Route, local_template
 
 BUNDLES = "/api/v1/admin/token-bundles"
 READ = "token-bundles:read"
@@ -34,6 +35,12 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     text: str
+    path: str = ""
+
+    @property
+    def location(self) -> str:
+        """Where `Location` leads from the address of the request."""
+        return urljoin(self.path, self.headers["location"])
 
     @property
     def json(self) -> Any:
@@ -51,29 +58,32 @@ def event(
     method: str,
     path: str,
     *,
+    route: Route | None = None,
+    variables: Mapping[str, str] | None = None,
     body: str | None = None,
     base64: bool = False,
     query: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
     claims: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Build the event of a request; without claims it comes from nobody."""
-    authorizer = (
-        {"authorizer": {"jwt": {"claims": dict(claims), "scopes": None}}} if claims is not None else {}
-    )
+    """Build the event of a request; without claims it comes from nobody.
+
+    What API Gateway would not let through, in any part, is in it as it is given. Without a route it has that
+    of the path in the template, and its variables.
+    """
+    if route is None:
+        found = TEMPLATE.route(method, path)
+        assert found, f"the template has no route {method} {path}"
+        route, variables = found
+    sample = sample_event(route, "/", claims=claims)
+    http = sample["requestContext"]["http"] | {"path": path}
     return {
-        "version": "2.0",
-        "routeKey": f"{method} {path}",
+        **sample,
         "rawPath": path,
-        "rawQueryString": urlencode(query or {}),
         "headers": {"host": "localhost", **(headers or {})},
-        "requestContext": {
-            "http": {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1"},
-            "requestId": REQUEST_ID,
-            "stage": "$default",
-            **authorizer,
-        },
+        "requestContext": sample["requestContext"] | {"http": http},
         "isBase64Encoded": base64,
+        **({"pathParameters": given} if (given := {n: v for n, v in (variables or {}).items() if v}) else {}),
         **({"queryStringParameters": dict(query)} if query else {}),
         **({} if body is None else {"body": body}),
     }
@@ -86,13 +96,12 @@ def handler_of(name: str) -> Any:
     return getattr(importlib.import_module(module), attribute)
 
 
-def invoke(method: str, path: str, event: Mapping[str, Any]) -> Answer:
-    """Hand an event to the function that the template names for the method and path."""
-    found = TEMPLATE.route(method, path)
-    assert found, f"the template has no route {method} {path}"
-    answer = handler_of(found[0].function.handler)(event, Context())
+def invoke(event: Mapping[str, Any]) -> Answer:
+    """Hand an event to the function that the template names for its route."""
+    (function,) = {route.function for route in TEMPLATE.routes if route.key == event["routeKey"]}
+    answer = handler_of(function.handler)(event, Context())
     headers = {name.lower(): value for name, value in answer["headers"].items()}
-    return Answer(answer["statusCode"], headers, answer["body"] or "")
+    return Answer(answer["statusCode"], headers, answer["body"] or "", event["rawPath"])
 
 
 def request(
@@ -112,6 +121,4 @@ def request(
     headers = {**({} if body is None else {"content-type": "application/json"}), **(headers or {})}
     claims = None if scope is None else {"sub": subject, "scope": scope}
     full_path = f"{BUNDLES}{path}"
-    return invoke(
-        method, full_path, event(method, full_path, body=body, query=query, headers=headers, claims=claims)
-    )
+    return invoke(event(method, full_path, body=body, query=query, headers=headers, claims=claims))

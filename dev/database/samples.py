@@ -9,10 +9,9 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from pydantic_core import to_json
-from sqlalchemy import text
 
 from shared.callers import Caller
-from shared.database.engine import make_engine
+from shared.database.connection import connect
 from shared.settings import Timeouts, settings
 from shared.token_bundles import service
 from shared.token_bundles.schemas import TokenBundleCreate, TokenBundleListQuery
@@ -51,19 +50,21 @@ CHUNK = 5_000
 TIMEOUTS = Timeouts(connect=5, statement=60, lock=10)
 # One statement, so that no bundle is ever without its history. What is there or once was stays as it is, so
 # that the same command goes on where it was interrupted.
-CREATE = text("""
+CREATE = """
     WITH created AS (
-        INSERT INTO token_bundle
+        INSERT INTO public.token_bundle
             (id, name, description, token_amount, price, is_active, sort_order, created_at, updated_at)
         SELECT id, name, description, token_amount, price, is_active, sort_order, created_at, created_at
-        FROM json_populate_recordset(NULL::token_bundle, CAST(:bundles AS json)) AS bundle
-        WHERE NOT EXISTS (SELECT FROM token_bundle_change WHERE bundle_id = bundle.id)
+        FROM json_populate_recordset(NULL::public.token_bundle, $1) AS bundle
+        WHERE NOT EXISTS (SELECT FROM public.token_bundle_change WHERE bundle_id = bundle.id)
         ON CONFLICT DO NOTHING
         RETURNING *
+    ), recorded AS (
+        INSERT INTO public.token_bundle_change (bundle_id, version, action, bundle, subject, changed_at)
+        SELECT id, version, 'created', to_jsonb(created), $2, created_at FROM created
     )
-    INSERT INTO token_bundle_change (bundle_id, version, action, bundle, subject, changed_at)
-    SELECT id, version, 'created', to_jsonb(created), :subject, created_at FROM created
-""")
+    SELECT count(*) FROM created
+"""
 
 
 def create_samples() -> int:
@@ -93,20 +94,15 @@ def load(number: int, tell: Callable[[int], None] = lambda _: None) -> int:
     After each transaction `tell` is given the number of bundles that it was about.
     """
     missing = 0
-    engine = make_engine(settings.database_url, TIMEOUTS)
-    try:
+    with connect(settings.database_url, TIMEOUTS) as connection:
         bundles = made_up_bundles()
         while chunk := list(islice(bundles, min(CHUNK, number))):
-            with engine.begin() as connection:
-                values = {"bundles": to_json(chunk).decode(), "subject": SAMPLER.subject}
-                missing += connection.execute(CREATE, values).rowcount
+            parameters = to_json(chunk).decode(), SAMPLER.subject
+            missing += int(connection.execute_pipelined(CREATE, parameters, prepared=False) or 0)
             number -= len(chunk)
             tell(len(chunk))
-        with engine.begin() as connection:
-            # The planner would go by what the table was like before.
-            connection.execute(text("ANALYZE token_bundle, token_bundle_change"))
-    finally:
-        engine.dispose()
+        # The planner would go by what the table was like before.
+        connection.execute_simple("ANALYZE token_bundle, token_bundle_change")
     return missing
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -67,6 +67,33 @@ def to_event(admitted: Admitted, body: bytes) -> dict[str, Any]:
         **{name: value for name, value in optional.items() if value},
         "isBase64Encoded": bool(body) and text is None,
     }
+
+
+def sample_event(
+    route: Route,
+    path: str,
+    *,
+    body: str = "",
+    query: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    claims: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Make the event of a request that nobody sends; a body is JSON, unless the headers say otherwise."""
+    content_type = {"content-type": "application/json"} if body else {}
+    sent = {"host": "localhost", **content_type, **(headers or {})}
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": route.method,
+        "scheme": "https",
+        "path": path,
+        "query_string": urlencode(query or {}).encode(),
+        "headers": [(name.lower().encode(), value.encode()) for name, value in sent.items()],
+        "client": ("127.0.0.1", 0),
+        "server": ("localhost", 443),
+    }
+    admitted = Admitted(Request(scope), "JKJaXmPLvHcESHA=", route, route.path_parameters(path) or {}, claims)
+    return to_event(admitted, body.encode())
 
 
 def to_response(answer: Any) -> Response:

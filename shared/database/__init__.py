@@ -1,6 +1,5 @@
-"""Postgres: the connection of one Lambda environment, and what it knows of the tables."""
+"""Postgres: the connection of one Lambda environment, and the SQL of rows with a version and a history."""
 
-from shared.database.engine import Connection, Statement, connect_at_init, reading, writing
-from shared.database.metadata import metadata
+from shared.database.connection import Connection, reading, writing
 
-__all__ = ["Connection", "Statement", "connect_at_init", "metadata", "reading", "writing"]
+__all__ = ["Connection", "reading", "writing"]

@@ -1,9 +1,7 @@
 """The password of the database, asked for anew by each physical connection."""
 
 import json
-from urllib.parse import urlencode
-
-from sqlalchemy import URL
+from urllib.parse import SplitResult, unquote, urlencode
 
 from shared.settings import settings
 
@@ -12,7 +10,7 @@ TOKEN_SECONDS = 15 * 60
 SECRET_SECONDS = 60 * 60
 
 
-def password(url: URL, *, again: bool = False) -> str | None:
+def password(url: SplitResult, *, again: bool = False) -> str | None:
     """Return the password for the user of the URL; `again` when the last one was refused."""
     match settings.database_auth:
         case "iam":
@@ -20,10 +18,10 @@ def password(url: URL, *, again: bool = False) -> str | None:
         case "secret":
             return _secret_password(again=again)
         case _:
-            return url.password
+            return unquote(url.password) if url.password else None
 
 
-def _iam_token(url: URL) -> str:
+def _iam_token(url: SplitResult) -> str:
     """Sign a token for RDS, which takes neither a network call nor a secret."""
     # Importing botocore costs more than a whole request: only those who need it pay for it.
     # Its client for RDS signs in the same way, but first reads the description of all that RDS can do.
@@ -41,8 +39,8 @@ def _iam_token(url: URL) -> str:
         session.get_credentials(),
         session.get_component("event_emitter"),
     )
-    query = urlencode({"Action": "connect", "DBUser": url.username})
-    address = f"https://{url.host}:{url.port or POSTGRES_PORT}/?{query}"
+    query = urlencode({"Action": "connect", "DBUser": unquote(url.username or "")})
+    address = f"https://{url.hostname}:{url.port or POSTGRES_PORT}/?{query}"
     request = {"method": "GET", "url": address, "body": {}, "headers": {}, "context": {}}
     token = signer.generate_presigned_url(request, "connect", expires_in=TOKEN_SECONDS, region_name=region)
     return str(token).removeprefix("https://")

@@ -1,18 +1,11 @@
 """HTTP over Lambda: the only package that knows Powertools."""
 
-import gc
-import os
+from shared import cold_start  # noqa: F401, I001 - before anything large is imported
 
-# While an environment is set up there are many new objects and hardly any garbage; looking for it is a tenth
-# of a cold start. `Api` turns it on again when all is imported.
-if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
-    gc.disable()
-
-from shared.http.answers import answer
-from shared.http.api import Api
 from shared.http.conditional import IfMatch, IfNoneMatch
-from shared.http.idempotency import IdempotencyKey
-from shared.http.operation import Query
-from shared.http.response import Response
+from shared.http.endpoint import endpoint
+from shared.http.headers import IdempotencyKey
+from shared.http.parameters import Query
+from shared.http.responses import Message, Response, respond
 
-__all__ = ["Api", "IdempotencyKey", "IfMatch", "IfNoneMatch", "Query", "Response", "answer"]
+__all__ = ["IdempotencyKey", "IfMatch", "IfNoneMatch", "Message", "Query", "Response", "endpoint", "respond"]

@@ -6,10 +6,11 @@ from typing import Annotated
 from pydantic import BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from shared.http.operation import Header
+from shared.http.headers import Header
 
 ANY = "*"
-TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\uffff]*"'
+# Of a class that goes up to \uffff, Python would walk all characters when it compiles the pattern.
+TAG = r'(?:W/)?"[^\x00-\x20"\x7f]*"'
 TAGS = re.compile(rf"[ \t,]*{TAG}(?:[ \t]*,[ \t,]*{TAG})*[ \t,]*")
 # The same for the API's document, without the liberties that a receiver must allow.
 LIST_OF_TAGS = r'^(\*|(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*")*)$'
@@ -22,13 +23,13 @@ def entity_tag(version: int) -> str:
 
 
 def is_current(version: int, if_none_match: str | None) -> bool:
-    """Tell whether `If-None-Match` names the version, by the weak comparison that is meant for reads."""
+    """Tell whether `If-None-Match` names the version, by the weak comparison meant for reads."""
     header = (if_none_match or "").strip()
     return header == ANY or entity_tag(version) in [tag.removeprefix("W/") for tag in _tags(header)]
 
 
 def _expected_versions(if_match: str) -> frozenset[int] | None:
-    """Read `If-Match` by the strong comparison that is meant for writes; None stands for any version."""
+    """Read `If-Match` by the strong comparison meant for writes; None stands for any version."""
     header = if_match.strip()
     if header == ANY:
         return None

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from shared.errors import ApiError
-from shared.http.response import Response
+from shared.http.responses import Response
 
 PROBLEM_JSON = "application/problem+json"
 HEADERS: dict[int, dict[str, str]] = {
@@ -36,7 +36,7 @@ SENTENCES = {
     "object_type": "must be a JSON object",
     "string_pattern_mismatch": "has characters that it must not have, or too many",
     "string_too_long": "must have at most {max_length:,} characters",
-    "string_too_short": "must not be blank",
+    "string_too_short": "must have at least {min_length:,} characters",
     "string_type": "must be text",
     "string_unicode": "must not contain characters that cannot be stored",
 }
@@ -74,7 +74,6 @@ class InvalidRequestError(Exception):
     """A field, a parameter or a header is not what it must be; `errors` are pydantic's."""
 
     def __init__(self, errors: Sequence[Mapping[str, Any]]) -> None:
-        """Keep the errors."""
         super().__init__()
         self.errors = errors
 
@@ -103,7 +102,7 @@ def _problem(status: int, detail: str, request_id: str | None, **members: Any) -
         **members,
         "request_id": request_id,
     }
-    return Response(status, json.dumps(body), HEADERS.get(status, {}), PROBLEM_JSON)
+    return Response(json.dumps(body), HEADERS.get(status, {}), status, PROBLEM_JSON)
 
 
 def _entry(error: Mapping[str, Any]) -> dict[str, str]:
@@ -112,7 +111,11 @@ def _entry(error: Mapping[str, Any]) -> dict[str, str]:
         where = {"pointer": "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)}
     else:
         where = {"header" if place == "header" else "parameter": _name(error)}
-    sentence = SENTENCES.get(error["type"], "is not valid").format(**error.get("ctx", {}))
+    context = error.get("ctx", {})
+    blank = error["type"] == "string_too_short" and context["min_length"] == 1
+    sentence = (
+        "must not be blank" if blank else SENTENCES.get(error["type"], "is not valid").format(**context)
+    )
     return where | {"detail": sentence, "code": error["type"]}
 
 

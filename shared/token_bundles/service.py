@@ -4,30 +4,26 @@ from typing import NamedTuple
 from uuid import UUID
 
 from shared.callers import Caller
-from shared.database import connect_at_init, reading, writing
-from shared.errors import ChangedMeanwhileError, KeyUsedDifferentlyError, NotFoundError
-from shared.token_bundles import repository
-from shared.token_bundles.repository import Change, Versions
+from shared.database import reading, writing
+from shared.database.versioned import Action, Versions
+from shared.errors import KeyUsedDifferentlyError, NotFoundError, StillReferencedError
+from shared.history import ChangeRead, show_history
+from shared.paging import Page, PageQuery, show_page
+from shared.token_bundles.repository import BUNDLES, find_bundles
 from shared.token_bundles.schemas import (
-    Page,
-    PageQuery,
-    TokenBundleChangeRead,
     TokenBundleCreate,
     TokenBundleListQuery,
     TokenBundleRead,
     TokenBundleUpdate,
     show_bundle,
-    show_change,
-    show_page,
+    show_editable_fields,
 )
 
-connect_at_init()
 
+class BundleInUseError(StillReferencedError):
+    """The bundle is still referenced, such as by a purchase."""
 
-class TokenBundleNotFoundError(NotFoundError):
-    """There is no bundle with the id."""
-
-    detail = "There is no such token bundle."
+    detail = "It is still used elsewhere and cannot be deleted: deactivate it instead."
 
 
 class Created(NamedTuple):
@@ -40,7 +36,7 @@ class Created(NamedTuple):
 def list_bundles(query: TokenBundleListQuery) -> Page[TokenBundleRead]:
     """Show one page of the bundles that match the query."""
     with reading() as connection:
-        found = repository.find_bundles(
+        found = find_bundles(
             connection,
             limit=query.per_page,
             offset=query.offset,
@@ -51,34 +47,34 @@ def list_bundles(query: TokenBundleListQuery) -> Page[TokenBundleRead]:
     return show_page([show_bundle(row) for row in found.rows], found.total, query)
 
 
-def list_changes(bundle_id: UUID, query: PageQuery) -> Page[TokenBundleChangeRead]:
-    """Show one page of what was done to a bundle, also to a deleted one; raises TokenBundleNotFoundError."""
+def list_changes(bundle_id: UUID, query: PageQuery) -> Page[ChangeRead]:
+    """Show one page of what was done to a bundle, also to a deleted one; raises NotFoundError."""
     with reading() as connection:
-        found = repository.find_changes(connection, bundle_id, limit=query.per_page, offset=query.offset)
+        found = BUNDLES.history(connection, bundle_id, limit=query.per_page + 1, offset=query.offset)
     if not found.total:
-        raise TokenBundleNotFoundError
-    return show_page([show_change(row) for row in found.rows], found.total, query)
+        raise NotFoundError
+    return show_history(found, query, show_editable_fields)
 
 
 def get_bundle(bundle_id: UUID) -> TokenBundleRead:
-    """Show one bundle; raises TokenBundleNotFoundError."""
+    """Show one bundle; raises NotFoundError."""
     with reading() as connection:
-        bundle = repository.get_bundle(connection, bundle_id)
+        bundle = BUNDLES.get(connection, bundle_id)
     if bundle is None:
-        raise TokenBundleNotFoundError
+        raise NotFoundError
     return show_bundle(bundle)
 
 
-def create_bundle(values: TokenBundleCreate, caller: Caller, idempotency_key: str | None = None) -> Created:
+def create_bundle(values: TokenBundleCreate, caller: Caller, key: str | None = None) -> Created:
     """Create a bundle, or show what the caller's key has created; raises KeyUsedDifferentlyError."""
     given = values.model_dump()
     with writing() as connection:
-        bundle = repository.create_bundle(connection, given, caller, idempotency_key)
-        if bundle is not None:
-            return Created(show_bundle(bundle), replayed=False)
+        created = BUNDLES.create(connection, given, caller, key)
+        if created.row is not None:
+            return Created(show_bundle(created.row), replayed=False)
         # Another statement, because one sees only what was committed before it began.
-        first = repository.get_bundle_created_with(connection, caller, idempotency_key or "")
-    if any(getattr(first, field) != value for field, value in given.items()):
+        first = BUNDLES.created_with(connection, caller, key or "")
+    if any(getattr(first, name) != value for name, value in given.items()):
         raise KeyUsedDifferentlyError
     return Created(show_bundle(first), replayed=True)
 
@@ -88,41 +84,30 @@ def update_bundle(
 ) -> TokenBundleRead:
     """Change the fields that are given; what changes nothing makes no new version.
 
-    Raises TokenBundleNotFoundError, ChangedMeanwhileError.
+    Raises NotFoundError, ChangedMeanwhileError.
     """
     changes = values.model_dump(exclude_unset=True)
     with writing() as connection:
-        return _shown(repository.update_bundle(connection, bundle_id, changes, caller, expected=expected))
+        outcome = BUNDLES.update(connection, bundle_id, changes, caller, expected=expected)
+    return show_bundle(outcome.settled())
 
 
 def set_bundle_active(
     bundle_id: UUID, caller: Caller, *, is_active: bool, expected: Versions = None
 ) -> TokenBundleRead:
-    """Activate or deactivate a bundle; raises TokenBundleNotFoundError, ChangedMeanwhileError."""
+    """Activate or deactivate a bundle; raises NotFoundError, ChangedMeanwhileError."""
+    changes = {"is_active": is_active}
+    action: Action = "activated" if is_active else "deactivated"
     with writing() as connection:
-        return _shown(
-            repository.set_bundle_active(
-                connection, bundle_id, caller, is_active=is_active, expected=expected
-            )
-        )
+        outcome = BUNDLES.update(connection, bundle_id, changes, caller, expected=expected, action=action)
+    return show_bundle(outcome.settled())
 
 
 def delete_bundle(bundle_id: UUID, caller: Caller, expected: Versions = None) -> None:
-    """Delete a bundle for good.
-
-    Raises TokenBundleNotFoundError, ChangedMeanwhileError, StillReferencedError.
-    """
-    with writing() as connection:
-        deleted = repository.delete_bundle(connection, bundle_id, caller, expected=expected)
-    if deleted is None:
-        raise TokenBundleNotFoundError
-    if not deleted:
-        raise ChangedMeanwhileError
-
-
-def _shown(change: Change | None) -> TokenBundleRead:
-    if change is None:
-        raise TokenBundleNotFoundError
-    if not change.expected:
-        raise ChangedMeanwhileError
-    return show_bundle(change.bundle)
+    """Delete a bundle for good; raises NotFoundError, ChangedMeanwhileError, BundleInUseError."""
+    try:
+        with writing() as connection:
+            outcome = BUNDLES.delete(connection, bundle_id, caller, expected=expected)
+    except StillReferencedError as error:
+        raise BundleInUseError from error
+    outcome.settled()

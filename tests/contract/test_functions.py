@@ -1,45 +1,49 @@
 """The functions and the template say the same."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+from dev.gateway.template import Route
 from dev.local import ROOT
-from shared.http import Api
+from shared.http.endpoint import Endpoint
 from tests.client import BUNDLES, READ, TEMPLATE, WRITE, handler_of
 
 MIGRATE = ROOT / "functions/migrate.py"
 ENDPOINTS = sorted(set((ROOT / "functions").glob("*.py")) - {MIGRATE})
+# Of each route the function that it leads to, which does not know its address, and the scope.
 CONTRACT = {
-    f"GET {BUNDLES}": READ,
-    f"GET {BUNDLES}/": READ,
-    f"POST {BUNDLES}": WRITE,
-    f"POST {BUNDLES}/": WRITE,
-    f"GET {BUNDLES}/{{bundle_id}}": READ,
-    f"GET {BUNDLES}/{{bundle_id}}/history": READ,
-    f"PUT {BUNDLES}/{{bundle_id}}": WRITE,
-    f"PATCH {BUNDLES}/{{bundle_id}}": WRITE,
-    f"DELETE {BUNDLES}/{{bundle_id}}": WRITE,
-    f"POST {BUNDLES}/{{bundle_id}}/activate": WRITE,
-    f"POST {BUNDLES}/{{bundle_id}}/deactivate": WRITE,
+    f"GET {BUNDLES}": ("list_token_bundles", READ),
+    f"GET {BUNDLES}/{{proxy+}}": ("list_token_bundles", READ),
+    f"POST {BUNDLES}": ("create_token_bundle", WRITE),
+    f"POST {BUNDLES}/{{proxy+}}": ("create_token_bundle", WRITE),
+    f"GET {BUNDLES}/{{bundle_id}}": ("get_token_bundle", READ),
+    f"GET {BUNDLES}/{{bundle_id}}/history": ("list_token_bundle_changes", READ),
+    f"PUT {BUNDLES}/{{bundle_id}}": ("update_token_bundle", WRITE),
+    f"PATCH {BUNDLES}/{{bundle_id}}": ("update_token_bundle", WRITE),
+    f"DELETE {BUNDLES}/{{bundle_id}}": ("delete_token_bundle", WRITE),
+    f"POST {BUNDLES}/{{bundle_id}}/activate": ("activate_token_bundle", WRITE),
+    f"POST {BUNDLES}/{{bundle_id}}/deactivate": ("deactivate_token_bundle", WRITE),
 }
 
 
-def test_the_template_has_the_routes_and_scopes_of_the_contract() -> None:
-    assert {route.key: route.scopes for route in TEMPLATE.routes} == {
-        key: (scope,) for key, scope in CONTRACT.items()
-    }
+def test_each_route_leads_to_its_function_and_wants_its_scope() -> None:
+    routes = {route.key: (route.function.module, *route.scopes) for route in TEMPLATE.routes}
+    assert routes == CONTRACT
     assert all(route.authorized for route in TEMPLATE.routes)
 
 
-def test_each_handler_has_just_the_routes_that_the_template_gives_it() -> None:
-    handlers = {route.function.handler for route in TEMPLATE.routes}
-    for name in handlers:
-        handler = handler_of(name)
-        assert isinstance(handler, Api)
-        own = {(f"{operation.method} {operation.rule}", handler.scope) for operation in handler.operations}
-        given = {(route.key, route.scopes[0]) for route in TEMPLATE.routes if route.function.handler == name}
-        assert own == given
+@pytest.mark.parametrize("route", TEMPLATE.routes, ids=lambda route: route.key)
+def test_each_function_wants_the_scope_and_the_variables_of_its_routes(route: Route) -> None:
+    endpoint = handler_of(route.function.handler)
+    assert isinstance(endpoint, Endpoint)
+    assert (endpoint.scope,) == route.scopes
+    sources = endpoint.parameters.sources.values()
+    wanted = {
+        source.path[1] for source in sources if not isinstance(source, str) and source.path[0] == "path"
+    }
+    assert wanted == set(re.findall(r"{(\w+)}", route.path))
 
 
 def test_each_file_is_an_endpoint_of_the_template() -> None:

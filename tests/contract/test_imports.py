@@ -7,15 +7,19 @@ import pytest
 
 from dev.local import ROOT
 
-SOURCES = sorted(
+SHARED = ROOT / "shared"
+MIGRATE = ROOT / "functions/migrate.py"
+DEPLOYED = sorted(
     path for folder in ("functions", "shared", "migrations") for path in (ROOT / folder).rglob("*.py")
 )
-BUNDLES = "shared.token_bundles"
+RESOURCES = sorted(path.parent for path in SHARED.glob("*/service.py"))
+FOR_ALEMBIC = {*SHARED.rglob("tables.py"), *(ROOT / "migrations").rglob("*.py")}
 HTTP = {"aws_lambda_powertools", "shared.http", "http"}
 # The one reads secrets with Powertools' parameters, the other logs with its Logger.
-CREDENTIALS = ROOT / "shared/database/credentials.py"
-MIGRATE = ROOT / "functions/migrate.py"
-FRAMEWORK_FREE = ("model", "repository", "service")
+MAY_USE_POWERTOOLS = {*(SHARED / "http").glob("*.py"), SHARED / "database/credentials.py", MIGRATE}
+
+each_file = pytest.mark.parametrize("path", DEPLOYED, ids=lambda path: str(path.relative_to(ROOT)))
+each_resource = pytest.mark.parametrize("resource", RESOURCES, ids=lambda path: path.name)
 
 
 def imports(path: Path) -> set[str]:
@@ -33,41 +37,60 @@ def reaches(modules: set[str], *packages: str) -> set[str]:
     return {name for name in modules if any(name == p or name.startswith(f"{p}.") for p in packages)}
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+@each_file
 def test_nothing_deployed_imports_what_is_not(path: Path) -> None:
     assert not reaches(imports(path), "dev", "tests", "pytest")
+
+
+@each_file
+def test_sqlalchemy_is_for_alembic(path: Path) -> None:
+    if path not in FOR_ALEMBIC:
+        assert not reaches(imports(path), "sqlalchemy", "alembic", "shared.database.tables")
+
+
+@each_file
+def test_only_http_knows_powertools(path: Path) -> None:
+    if path not in MAY_USE_POWERTOOLS:
+        assert not reaches(imports(path), "aws_lambda_powertools")
 
 
 @pytest.mark.parametrize(
     "path", sorted(set((ROOT / "functions").glob("*.py")) - {MIGRATE}), ids=lambda path: path.stem
 )
-def test_functions_import_only_http_and_their_resource(path: Path) -> None:
-    ours = reaches(imports(path), "shared")
-    assert ours == reaches(ours, "shared.http", BUNDLES)
-    assert not reaches(ours, f"{BUNDLES}.repository", f"{BUNDLES}.model")
-    assert not reaches(imports(path), "aws_lambda_powertools", "sqlalchemy")
+def test_functions_import_http_and_one_resource(path: Path) -> None:
+    found = imports(path)
+    (resource,) = (folder.name for folder in RESOURCES if reaches(found, f"shared.{folder.name}"))
+    own = {f"shared.{resource}", f"shared.{resource}.service", f"shared.{resource}.schemas"}
+    rest = reaches(found, "shared") - reaches(found, *own, "shared.http", "shared.callers", "shared.paging")
+    assert rest <= own
 
 
-@pytest.mark.parametrize("layer", FRAMEWORK_FREE)
-def test_the_layers_below_http_do_not_know_it(layer: str) -> None:
-    assert not reaches(imports(ROOT / "shared/token_bundles" / f"{layer}.py"), *HTTP)
+@each_resource
+def test_each_layer_knows_only_those_below_it(resource: Path) -> None:
+    def layers(*names: str) -> list[str]:
+        return [f"shared.{resource.name}.{name}" for name in names]
 
-
-def test_a_layer_knows_only_those_below_it() -> None:
-    folder = ROOT / "shared/token_bundles"
-    assert not reaches(
-        imports(folder / "model.py"), *(f"{BUNDLES}.{layer}" for layer in ("repository", "service"))
+    model, schemas, repository, service = (
+        imports(resource / f"{name}.py") for name in ("model", "schemas", "repository", "service")
     )
-    assert not reaches(imports(folder / "repository.py"), f"{BUNDLES}.service", f"{BUNDLES}.schemas")
-    assert not reaches(imports(folder / "service.py"), "sqlalchemy", "pg8000")
+    assert not reaches(model, *layers("schemas", "repository", "service"), *HTTP)
+    assert not reaches(schemas, *layers("repository", "service"), *HTTP)
+    assert not reaches(repository, *layers("schemas", "service"), *HTTP)
+    assert not reaches(service, "pg8000", *HTTP)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "shared/http").glob("*.py")), ids=lambda path: path.stem)
-def test_http_knows_no_resource(path: Path) -> None:
-    assert not reaches(imports(path), BUNDLES, "shared.database", "sqlalchemy")
+@each_resource
+def test_nothing_else_knows_a_resource(resource: Path) -> None:
+    for path in SHARED.rglob("*.py"):
+        if path.parent != resource:
+            assert not reaches(imports(path), f"shared.{resource.name}"), path
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_only_http_knows_powertools(path: Path) -> None:
-    if path.parent != ROOT / "shared/http" and path not in {CREDENTIALS, MIGRATE}:
-        assert not reaches(imports(path), "aws_lambda_powertools")
+@pytest.mark.parametrize("path", sorted((SHARED / "http").glob("*.py")), ids=lambda path: path.stem)
+def test_http_knows_no_database(path: Path) -> None:
+    assert not reaches(imports(path), "shared.database")
+
+
+def test_dev_does_not_import_the_tests() -> None:
+    for path in (ROOT / "dev").rglob("*.py"):
+        assert not reaches(imports(path), "tests"), path

@@ -11,8 +11,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from dev.local import ROOT
-from shared.database import metadata
-from shared.database.engine import make_engine
+from migrations.engine import make_engine
+from shared.database.tables import metadata
 from shared.settings import Timeouts
 from tests.conftest import CreateDatabase, use_settings
 

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from pg8000.core import IN_FAILED_TRANSACTION
 from sqlalchemy import Connection, Engine, text
 
-from shared.database import engine as database_engine
-from shared.database.engine import make_engine
+from migrations.engine import make_engine
+from shared.database import Connection as FunctionsConnection
+from shared.database import connection as database_connection
+from shared.database.driver import Parameter, PipelinedConnection
 from shared.settings import Timeouts
 from tests.client import Answer, request
 from tests.conftest import CreateDatabase, use_settings
@@ -31,28 +32,21 @@ def url_of(database: Engine, username: str | None = None) -> str:
     return url.render_as_string(hide_password=False)
 
 
-class SavepointEngine:
-    """Stands in for the engine: its connection is in a transaction that is never committed."""
+class SavepointConnection(FunctionsConnection):
+    """The functions' connection, in a transaction that is never committed."""
 
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
+    def __init__(self, transaction: Connection) -> None:
+        super().__init__()
+        self.transaction = transaction
+        self._driver = cast("PipelinedConnection", transaction.connection.dbapi_connection)
 
-    def raw_connection(self) -> "SavepointEngine":
-        self.savepoint = self.connection.begin_nested()
-        return self
+    def open(self) -> None:
+        pass
 
-    @property
-    def dbapi_connection(self) -> Any:
-        return self.connection.connection.dbapi_connection
-
-    def invalidate(self, error: Exception) -> None:
-        raise error
-
-    def close(self) -> None:
-        if self.dbapi_connection._transaction_status == IN_FAILED_TRANSACTION:  # noqa: SLF001
-            self.savepoint.rollback()
-        else:
-            self.savepoint.commit()
+    def execute(self, sql: str, *parameters: Parameter, prepared: bool = True) -> str | None:
+        # An error undoes the statement alone, as it does outside of a transaction.
+        with self.transaction.begin_nested():
+            return super().execute(sql, *parameters, prepared=prepared)
 
 
 @pytest.fixture
@@ -60,7 +54,7 @@ def connection(database: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Co
     with database.connect() as connection:
         # What goes to the driver directly does not begin a transaction.
         connection.execute(text("SELECT"))
-        monkeypatch.setattr(database_engine, "engine", lambda: SavepointEngine(connection))
+        monkeypatch.setattr(database_connection, "CONNECTION", SavepointConnection(connection))
         yield connection
         connection.rollback()
 
@@ -75,19 +69,13 @@ def bundle(connection: Connection) -> dict[str, Any]:  # noqa: ARG001
 
 @contextmanager
 def functions_with(**variables: str) -> Iterator[None]:
-    """Give the functions an engine with these settings, as in a process that has just started."""
-    _dispose_of_engine()
+    """Have the functions connect anew with these settings, as in a process that has just started."""
+    database_connection.CONNECTION.close()
     with use_settings(**variables):
         try:
             yield
         finally:
-            _dispose_of_engine()
-
-
-def _dispose_of_engine() -> None:
-    if database_engine.engine.cache_info().currsize:
-        database_engine.engine().dispose()
-        database_engine.engine.cache_clear()
+            database_connection.CONNECTION.close()
 
 
 @pytest.fixture

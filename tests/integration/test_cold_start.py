@@ -26,9 +26,8 @@ FORBIDDEN = {
     "dev",
     "email_validator",
     "pydantic.v1",
-    "sqlalchemy.ext",
-    "sqlalchemy.orm",
-    "sqlalchemy.testing",
+    "iso4217",
+    "sqlalchemy",
     "tests",
 }
 CHILD = """

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import pytest
 from sqlalchemy import Engine, text
 
-from shared.database.engine import make_engine
+from migrations.engine import make_engine
 from shared.settings import Timeouts
 from tests.client import request
 from tests.conftest import CreateDatabase

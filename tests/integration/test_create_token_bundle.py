@@ -39,7 +39,7 @@ class TestCreate:
         assert answer.status == 201
         assert answer.headers["content-type"] == "application/json"
         bundle = answer.bundle
-        assert answer.headers["location"] == f"{BUNDLES}/{bundle['id']}"
+        assert answer.location == f"{BUNDLES}/{bundle['id']}"
         assert re.fullmatch(r'"[\x21\x23-\x7e]+"', answer.headers["etag"])
         assert str(UUID(bundle["id"])) == bundle["id"]
         created = datetime.strptime(bundle["created_at"], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
@@ -69,9 +69,7 @@ class TestCreate:
         body = base64.b64encode(json.dumps(VALID).encode()).decode()
         claims = {"sub": "a", "scope": WRITE}
         headers = {"Content-Type": "application/json"}
-        answer = invoke(
-            "POST", BUNDLES, event("POST", BUNDLES, body=body, base64=True, headers=headers, claims=claims)
-        )
+        answer = invoke(event("POST", BUNDLES, body=body, base64=True, headers=headers, claims=claims))
         assert answer.status == 201
 
     @pytest.mark.parametrize(
@@ -242,9 +240,7 @@ class TestWrongBodies:
     def test_not_text(self, body: str) -> None:
         headers = {"content-type": "application/json"}
         claims = {"sub": "a", "scope": WRITE}
-        answer = invoke(
-            "POST", BUNDLES, event("POST", BUNDLES, body=body, base64=True, headers=headers, claims=claims)
-        )
+        answer = invoke(event("POST", BUNDLES, body=body, base64=True, headers=headers, claims=claims))
         assert answer.status == 400
 
     @pytest.mark.parametrize(("size", "status"), [(64 * 1024, 201), (64 * 1024 + 1, 413), (1024 * 1024, 413)])

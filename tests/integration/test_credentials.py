@@ -18,8 +18,8 @@ from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from dev.database.postgres import postgres
+from migrations.engine import make_engine
 from shared.database import credentials
-from shared.database.engine import make_engine
 from shared.settings import Timeouts
 from tests.conftest import use_settings
 
@@ -199,7 +199,7 @@ class TestSecret:
 
 class TestIamToken:
     def test_is_signed_like_that_of_the_client_for_rds(self) -> None:
-        url = make_url("postgresql://api@db.example.com:6543/name")
+        url = urlsplit("postgresql://api@db.example.com:6543/name")
         with use_settings(DATABASE_AUTH="iam", **AWS):
             token = credentials.password(url)
             expected = boto3.client("rds").generate_db_auth_token("db.example.com", 6543, "api")

@@ -12,24 +12,13 @@ from typing import Any
 
 import pytest
 
-from shared.database import engine as database_engine
-from tests.client import BUNDLES, READ, REQUEST_ID, WRITE, Answer, Context, event, handler_of, request
+from shared.database import connection as database_connection
+from tests.client import BUNDLES, READ, REQUEST_ID, TEMPLATE, WRITE, Answer, event, invoke, request
 from tests.conftest import CreateDatabase, use_settings
 
 SECONDS = 2
 VALID = {"name": "Starter", "token_amount": 1000, "price": "9.90"}
 JSON = {"content-type": "application/json"}
-HANDLERS = {
-    ("GET", ""): "list_token_bundles",
-    ("POST", ""): "create_token_bundle",
-    ("GET", "/{id}"): "get_token_bundle",
-    ("PUT", "/{id}"): "update_token_bundle",
-    ("PATCH", "/{id}"): "update_token_bundle",
-    ("DELETE", "/{id}"): "delete_token_bundle",
-    ("GET", "/{id}/history"): "list_token_bundle_changes",
-    ("POST", "/{id}/activate"): "activate_token_bundle",
-    ("POST", "/{id}/deactivate"): "deactivate_token_bundle",
-}
 # What no sentence for a person may have in it.
 INNARDS = re.compile(
     r"""
@@ -61,16 +50,22 @@ class Case:
     )
 
     def send(self, existing_id: str) -> Answer:
-        path = BUNDLES + self.route.replace("{id}", self.id.replace("{id}", existing_id))
-        sent = event(self.method, path, body=self.body, base64=self.base64, headers=self.headers)
-        sent["requestContext"]["authorizer"] = self.authorizer
-        if self.query:
-            sent["queryStringParameters"] = dict(self.query)
-        name = HANDLERS[self.method, self.route]
         # Not along the template's routes: some of these paths are none, and must do no harm all the same.
-        answer = handler_of(f"{name}.handler")(sent, Context())
-        headers = {name.lower(): value for name, value in answer["headers"].items()}
-        return Answer(answer["statusCode"], headers, answer["body"] or "")
+        key = f"{self.method} {BUNDLES}{self.route.replace('{id}', '{bundle_id}')}"
+        (route,) = (route for route in TEMPLATE.routes if route.key == key)
+        bundle_id = self.id.replace("{id}", existing_id)
+        sent = event(
+            self.method,
+            BUNDLES + self.route.replace("{id}", bundle_id),
+            route=route,
+            variables={"bundle_id": bundle_id} if self.route else {},
+            body=self.body,
+            base64=self.base64,
+            query=self.query,
+            headers=self.headers,
+        )
+        sent["requestContext"]["authorizer"] = self.authorizer
+        return invoke(sent)
 
 
 def bodies() -> Iterator[Case]:
@@ -359,10 +354,9 @@ CASES = [*bodies(), *fields(), *texts(), *ids(), *parameters(), *headers(), *cal
 def existing(create_database: CreateDatabase, migrated_database: str) -> Iterator[dict[str, Any]]:
     """A bundle in a database of this module's own, which the functions reach through their own engine."""
     with use_settings(DATABASE_URL=create_database(copy_of=migrated_database), DEFAULT_CURRENCY="EUR"):
-        database_engine.engine.cache_clear()
+        database_connection.CONNECTION.close()
         yield request("POST", json_body=VALID).bundle
-        database_engine.engine().dispose()
-        database_engine.engine.cache_clear()
+        database_connection.CONNECTION.close()
 
 
 def test_there_are_enough_of_them() -> None:

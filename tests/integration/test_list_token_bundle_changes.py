@@ -87,7 +87,7 @@ class TestHistory:
         path = f"/api/v1/admin/token-bundles/{bundle['id']}/activate"
         request("POST", f"/{bundle['id']}/deactivate")
         claims = {"sub": "admin-9", "client_id": "console", "scope": WRITE}
-        invoke("POST", path, event("POST", path, claims=claims))
+        invoke(event("POST", path, claims=claims))
         entry = history(bundle)["items"][0]
         assert (entry["changed_by"], entry["client_id"]) == ("admin-9", "console")
 

@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from dev.local import ROOT
-from shared.database.engine import make_engine
+from migrations.engine import make_engine
 from shared.settings import Timeouts
 from tests.conftest import CreateDatabase, use_settings
 

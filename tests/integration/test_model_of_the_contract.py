@@ -25,8 +25,8 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import Engine, text
 
-from shared.database import engine as database_engine
-from shared.database.engine import make_engine
+from migrations.engine import make_engine
+from shared.database import connection as database_connection
 from shared.settings import Timeouts
 from tests.client import BUNDLES, REQUEST_ID, Answer, request
 from tests.conftest import CreateDatabase, use_settings
@@ -349,7 +349,7 @@ class Catalogue(RuleBasedStateMachine):
             | {"created_at": shown["created_at"], "updated_at": shown["updated_at"]}
         )
         assert shown == bundle.shown
-        assert answer.headers["location"] == f"{BUNDLES}/{shown['id']}"
+        assert answer.location == f"{BUNDLES}/{shown['id']}"
         assert answer.headers["etag"] == bundle.tag
         assert time_of(shown, "created_at") <= time_of(shown, "updated_at")
         assert shown["id"] not in self.known
@@ -584,12 +584,11 @@ def administrator(create_database: CreateDatabase, migrated_database: str) -> It
     """Have the functions commit to a database of this test's own, and return an engine for it."""
     url = create_database(copy_of=migrated_database)
     with use_settings(DATABASE_URL=url, DEFAULT_CURRENCY="EUR"):
-        database_engine.engine.cache_clear()
+        database_connection.CONNECTION.close()
         engine = make_engine(url, Timeouts())
         yield engine
         engine.dispose()
-        database_engine.engine().dispose()
-        database_engine.engine.cache_clear()
+        database_connection.CONNECTION.close()
 
 
 def test_the_api_does_what_the_contract_says(administrator: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

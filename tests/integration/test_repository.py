@@ -1,8 +1,7 @@
 """The SQL of token bundles, and the rules that the database keeps by itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 import pg8000
@@ -12,76 +11,98 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from shared.callers import Caller
-from shared.database import Connection
-from shared.token_bundles import repository
+from shared.database import Connection, writing
+from shared.errors import AlreadyTakenError, ChangedMeanwhileError, NotFoundError
+from shared.token_bundles.repository import BUNDLES, find_bundles, find_sql
 
-VALUES = {"name": "Starter", "token_amount": 1, "price": Decimal("9.9")}
+VALUES = {
+    "name": "Starter", "description": None, "token_amount": 1, "price": Decimal("9.9"), "is_active": True,
+    "sort_order": 0,
+}  # fmt: skip
 NO_ID = UUID(int=0)
 CALLER = Caller("admin-1", None, "request-1")
 
 
 @pytest.fixture
-def own(connection: sqlalchemy.Connection) -> Connection:
+def own(connection: sqlalchemy.Connection) -> Iterator[Connection]:  # noqa: ARG001
     """The functions' way to use the connection of the tests."""
-    return Connection(connection.connection)
-
-
-@pytest.fixture
-def statements(connection: sqlalchemy.Connection, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The statements that are sent while the test runs."""
-    sent: list[str] = []
-    driver = connection.connection.dbapi_connection
-    assert driver
-    execute = driver.execute_unnamed
-
-    def remember(sql: str, *others: Any) -> Any:
-        sent.append(sql)
-        return execute(sql, *others)
-
-    monkeypatch.setattr(driver, "execute_unnamed", remember)
-    return sent
+    with writing() as own:
+        yield own
 
 
 class TestOneStatement:
     @pytest.mark.parametrize(
         "call",
         [
-            lambda connection: repository.create_bundle(connection, VALUES, CALLER),
-            lambda connection: repository.create_bundle(connection, VALUES, CALLER, "key"),
-            lambda connection: repository.get_bundle(connection, NO_ID),
-            lambda connection: repository.find_changes(connection, NO_ID, limit=20, offset=0),
-            lambda connection: repository.update_bundle(
-                connection, NO_ID, {"name": "x", "price": Decimal(1)}, CALLER
-            ),
-            lambda connection: repository.update_bundle(connection, NO_ID, {}, CALLER),
-            lambda connection: repository.set_bundle_active(connection, NO_ID, CALLER, is_active=True),
-            lambda connection: repository.delete_bundle(connection, NO_ID, CALLER, expected={1}),
-            lambda connection: repository.find_bundles(connection, limit=20, offset=0, name_contains="x"),
-            repository.find_active_bundles,
+            lambda own: BUNDLES.create(own, VALUES, CALLER),
+            lambda own: BUNDLES.create(own, VALUES, CALLER, "key"),
+            lambda own: BUNDLES.get(own, NO_ID),
+            lambda own: BUNDLES.history(own, NO_ID, limit=20, offset=0),
+            lambda own: BUNDLES.update(own, NO_ID, {"name": "x", "price": Decimal(1)}, CALLER),
+            lambda own: BUNDLES.update(own, NO_ID, {}, CALLER, action="activated"),
+            lambda own: BUNDLES.delete(own, NO_ID, CALLER, expected={1}),
+            lambda own: find_bundles(own, limit=20, offset=0, name_contains="x"),
         ],
     )
     def test_each_function(
-        self, own: Connection, statements: list[str], call: Callable[[Connection], object]
+        self, own: Connection, monkeypatch: pytest.MonkeyPatch, call: Callable[[Connection], object]
     ) -> None:
+        sent: list[str] = []
+        execute = own.execute
+
+        def remember(sql: str, *parameters: object, **options: bool) -> str | None:
+            sent.append(sql)
+            return execute(sql, *parameters, **options)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(own, "execute", remember)
         call(own)
-        assert len(statements) == 1
+        assert len(sent) == 1
 
 
-class TestActiveBundles:
-    def test_in_display_order(self, own: Connection) -> None:
-        for name, sort_order, is_active in [("c", 1, True), ("a", 2, True), ("b", 1, True), ("d", 0, False)]:
-            repository.create_bundle(
-                own, VALUES | {"name": name, "sort_order": sort_order, "is_active": is_active}, CALLER
-            )
-        assert [bundle.name for bundle in repository.find_active_bundles(own)] == ["b", "c", "a"]
+class TestOutcomes:
+    def test_of_an_update(self, own: Connection) -> None:
+        bundle_id = BUNDLES.create(own, VALUES, CALLER).settled().id
+        for values, expected, outcome in (
+            ({"name": "Other"}, None, "done"),
+            ({"name": "Other"}, {2}, "unchanged"),
+            ({"name": "Third"}, {1, 3}, "stale"),
+            ({"name": "Other"}, {1}, "stale"),
+            ({"name": "Third"}, {1, 2}, "done"),
+        ):
+            assert BUNDLES.update(own, bundle_id, values, CALLER, expected=expected).outcome == outcome
+        assert BUNDLES.update(own, NO_ID, {}, CALLER).outcome == "missing"
+
+    def test_are_errors_in_one_place(self, own: Connection) -> None:
+        bundle_id = BUNDLES.create(own, VALUES, CALLER).settled().id
+        with pytest.raises(ChangedMeanwhileError):
+            BUNDLES.delete(own, bundle_id, CALLER, expected={2}).settled()
+        assert BUNDLES.delete(own, bundle_id, CALLER).settled() is None
+        with pytest.raises(NotFoundError):
+            BUNDLES.delete(own, bundle_id, CALLER).settled()
+
+    def test_a_value_that_must_be_unique(self, connection: sqlalchemy.Connection) -> None:
+        connection.execute(text("CREATE UNIQUE INDEX uq_name ON token_bundle (name)"))
+        with writing() as own:
+            BUNDLES.create(own, VALUES, CALLER)
+        with pytest.raises(AlreadyTakenError) as taken, writing() as own:
+            BUNDLES.create(own, VALUES, CALLER)
+        assert (taken.value.status, taken.value.constraint) == (409, "uq_name")
 
 
-class TestPrice:
-    def test_is_exact(self, own: Connection) -> None:
-        for written in ("0.1", "9999999.99", "99999999.9999", "0.0001"):
-            bundle = repository.create_bundle(own, VALUES | {"price": Decimal(written)}, CALLER)
-            assert bundle
-            assert bundle.price == Decimal(written)
+class TestValues:
+    def test_a_price_is_exact(self, own: Connection) -> None:
+        for written in ("0.1", "9999999.99", "99999999.9999", "0.0001", "12345678.9012"):
+            created = BUNDLES.create(own, VALUES | {"price": Decimal(written)}, CALLER).settled()
+            assert created.price == Decimal(written)
+
+    @pytest.mark.parametrize("value", [object(), {1: object()}, [lambda: None]])
+    def test_json_of_what_nobody_knows_is_refused(self, own: Connection, value: object) -> None:
+        with pytest.raises(ValueError, match="Unable to serialize"):
+            BUNDLES.create(own, VALUES | {"name": value}, CALLER)
+
+    def test_an_order_is_one_of_the_known(self) -> None:
+        with pytest.raises(KeyError):
+            find_sql(("name; DROP TABLE token_bundle",))
 
 
 class TestConstraints:
@@ -103,11 +124,12 @@ class TestConstraints:
                 text(f"INSERT INTO token_bundle (name, token_amount, price) VALUES ({values})")
             )
 
-    def test_an_empty_description_is_none(self, own: Connection) -> None:
-        with pytest.raises(pg8000.DatabaseError, match="ck_token_bundle_description_not_empty"):
-            repository.create_bundle(own, VALUES | {"description": ""}, CALLER)
+    @pytest.mark.usefixtures("connection")
+    def test_an_empty_description_is_none(self) -> None:
+        with pytest.raises(RuntimeError) as bug, writing() as own:
+            BUNDLES.create(own, VALUES | {"description": ""}, CALLER)
+        assert isinstance(bug.value.__cause__, pg8000.DatabaseError)
+        assert bug.value.__cause__.args[0]["n"] == "ck_token_bundle_description_not_empty"
 
     def test_a_name_may_end_in_v(self, own: Connection) -> None:
-        bundle = repository.create_bundle(own, VALUES | {"name": "v"}, CALLER)
-        assert bundle
-        assert bundle.name == "v"
+        assert BUNDLES.create(own, VALUES | {"name": "v"}, CALLER).settled().name == "v"

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from dev.database import samples
-from shared.database.engine import make_engine
+from migrations.engine import make_engine
 from shared.settings import Timeouts
 from shared.token_bundles.schemas import TokenBundleCreate
 from tests.client import request

@@ -14,8 +14,8 @@ import pg8000.native
 import pytest
 from sqlalchemy import Engine, make_url, text
 
-from shared.database import Statement, writing
-from shared.database import engine as database_engine
+from shared.database import connection as database_connection
+from shared.database import writing
 from shared.errors import DatabaseUnavailableError, OutcomeUnknownError
 from tests.client import Answer, request
 from tests.integration.conftest import assert_unavailable, functions_with, url_of
@@ -54,7 +54,7 @@ def _watch() -> list[str]:
 @pytest.fixture(autouse=True)
 def sqlstates(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[Exception] = []
-    sqlstate = database_engine.sqlstate
+    sqlstate = database_connection.sqlstate
 
     def note(error: Exception) -> str:
         code = sqlstate(error)
@@ -63,7 +63,7 @@ def sqlstates(monkeypatch: pytest.MonkeyPatch) -> None:
             SEEN.append(code)
         return code
 
-    monkeypatch.setattr(database_engine, "sqlstate", note)
+    monkeypatch.setattr(database_connection, "sqlstate", note)
 
 
 def _hasty(url: str = "", **variables: str) -> dict[str, str]:
@@ -135,7 +135,7 @@ class TestCannotConnect:
     def test_dropped_as_soon_as_connected(self, proxy: Proxy, committed: dict[str, Any]) -> None:
         assert get(committed).status == 200
         proxy.on_server(b"Z\0\0\0\x05I", Fault.DELIVER_AND_DROP)
-        database_engine.engine().dispose()
+        database_connection.CONNECTION.close()
         for _ in range(20):
             refused(lambda: get(committed))
         proxy.repair()
@@ -192,7 +192,7 @@ class TestTooManyConnections:
                 "postgres", host=server.host, port=server.port, database="postgres", ssl_context=False
             )
 
-        database_engine.engine().dispose()
+        database_connection.CONNECTION.close()
         seen = _watch()
         with ExitStack() as connections:
             watcher = connections.enter_context(connect())
@@ -376,7 +376,7 @@ class TestBrokenInMidQuery:
     @pytest.mark.parametrize("from_client", [True, False], ids=["question", "answer"])
     def test_read(self, proxy: Proxy, committed: dict[str, Any], fault: Fault, from_client: bool) -> None:
         if from_client:
-            proxy.on_client(b"from token_bundle", fault)
+            proxy.on_client(b"from public.token_bundle", fault)
         else:
             proxy.on_server(committed["id"].encode(), fault)
         refused(lambda: get(committed))
@@ -388,7 +388,7 @@ class TestBrokenInMidQuery:
         with functions_with(**_hasty()):
             assert get(committed).status == 200
             with writing() as connection:
-                ((pid,),) = connection.execute(Statement(text("SELECT pg_backend_pid()")), {})
+                pid = int(connection.execute("SELECT pg_backend_pid()::text") or "")
             os.kill(pid, signal.SIGSTOP)
             try:
                 refused(lambda: get(committed))
@@ -444,7 +444,7 @@ class TestOutcomeUnknown:
         if made:
             proxy.on_server(b"SELECT 1\0", fault)
         else:
-            proxy.on_client(b"insert into token_bundle_change", fault)
+            proxy.on_client(b"insert into public.token_bundle_change", fault)
 
     @pytest.fixture(autouse=True)
     def warm(self, proxy: Proxy) -> None:
@@ -496,7 +496,7 @@ class TestEveryAnswerBelongsToItsQuestion:
         with mixed_requests() as ask:
             for _ in range(10):
                 with pytest.raises(UnicodeEncodeError), writing() as connection:
-                    connection.execute(Statement(text("SELECT CAST(:text AS text)")), {"text": "\ud800"})
+                    connection.execute("SELECT $1::text", "\ud800")
                 ask(10)
 
     @pytest.mark.parametrize("fault", [Fault.DROP, Fault.RESET, Fault.MUTE])

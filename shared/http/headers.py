@@ -1,12 +1,17 @@
-"""Retries that do nothing twice."""
+"""Headers that an endpoint's function may have as parameters."""
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import StringConstraints
 
-from shared.http.operation import Header
 
-REPLAYED = "Idempotency-Replayed"
+class Header(NamedTuple):
+    """Marks a parameter that is the value of a header."""
+
+    name: str
+    description: str
+    example: str | None = None
+
 
 IdempotencyKey = Annotated[
     Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,255}$")] | None,

@@ -1,0 +1,328 @@
+"""Tables whose rows have a version, a history and idempotency keys: the SQL that all of them share.
+
+A change is one statement: it locks the rows, judges them as they are then, changes them and adds to their
+history. In the statements `{table}` is such as `token_bundle` and `{noun}` such as `bundle`; the columns come
+from the model.
+"""
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, fields
+from datetime import datetime
+from functools import cache
+from typing import Any, Generic, Literal, Optional, TypeVar, get_args
+from uuid import UUID
+
+from pydantic import TypeAdapter
+from pydantic_core import to_json
+
+from shared.callers import Caller
+from shared.database.connection import Connection
+from shared.errors import ApiError, ChangedMeanwhileError, NotFoundError
+
+Row = TypeVar("Row")
+Item = TypeVar("Item")
+
+Versions = AbstractSet[int] | None
+"""The versions that a change may start from; None for any."""
+
+Action = Literal["created", "updated", "activated", "deactivated", "deleted"]
+ACTIONS: tuple[Action, ...] = get_args(Action)
+
+# The columns that only these statements write.
+MANAGED = {"id", "version", "created_at", "updated_at"}
+
+GET = """
+SELECT to_json({noun})::text
+FROM (SELECT {columns} FROM public.{table} AS {noun} WHERE {noun}.id = $1) AS {noun}
+"""
+
+# The parameters: the fields; the entry in the history; the caller and the key, or NULL.
+CREATE = """
+WITH claimed AS (
+    INSERT INTO public.{table}_idempotency_key AS used (caller, key)
+    SELECT claim.caller, claim.key
+    FROM jsonb_to_record($3) AS claim (caller text, key text)
+    WHERE claim.key IS NOT NULL
+    ON CONFLICT (caller, key) DO UPDATE
+    SET {noun}_id = excluded.{noun}_id, created_at = excluded.created_at
+    WHERE used.created_at <= now() - interval '24 hours'
+    RETURNING used.{noun}_id AS id
+), changed AS (
+    INSERT INTO public.{table} AS {noun} (id, {editable})
+    SELECT coalesce(claimed.id, gen_random_uuid()), {wanted}
+    FROM jsonb_populate_record(NULL::public.{table}, $1) AS wanted
+    LEFT JOIN claimed ON true
+    WHERE claimed.id IS NOT NULL OR $3 IS NULL
+    RETURNING {columns}
+), {recorded}
+SELECT json_build_object(
+    'outcome', CASE WHEN changed.id IS NULL THEN 'key_used' ELSE 'done' END,
+    'row', to_json(changed)
+)::text
+FROM (SELECT) AS always
+LEFT JOIN changed ON true
+"""
+
+# What a key has created, as it was then.
+CREATED_WITH = """
+SELECT change.{noun}::text
+FROM jsonb_to_record($1) AS claim (caller text, key text)
+JOIN public.{table}_idempotency_key AS used ON used.caller = claim.caller AND used.key = claim.key
+JOIN public.{table}_change AS change ON change.{noun}_id = used.{noun}_id AND change.action = 'created'
+"""
+
+# Conditions look at the locked row, not at the table: that is searched as it was when the statement began.
+LOCKED = """
+WITH given AS (
+    SELECT given.id, given.expected, given.fields
+    FROM jsonb_to_recordset($1) AS given (id uuid, expected integer[], fields jsonb)
+), locked AS (
+    SELECT {noun}
+    FROM public.{table} AS {noun}
+    WHERE {noun}.id IN (SELECT given.id FROM given)
+    ORDER BY {noun}.id
+    {lock}
+)"""
+
+UPDATE = """
+{locked}, wanted AS (
+    SELECT
+        wanted.*,
+        given.expected IS NULL OR wanted.version = ANY (given.expected) AS is_expected,
+        wanted IS DISTINCT FROM locked.{noun} AS differs
+    FROM locked
+    JOIN given ON given.id = (locked.{noun}).id
+    CROSS JOIN jsonb_populate_record(locked.{noun}, given.fields) AS wanted
+), changed AS (
+    UPDATE public.{table} AS {noun}
+    SET {assignments}, version = wanted.version + 1, updated_at = clock_timestamp()
+    FROM wanted
+    WHERE {noun}.id = wanted.id AND wanted.is_expected AND wanted.differs
+    RETURNING {columns}
+), {recorded}
+SELECT json_agg(json_build_object(
+    'outcome', CASE
+        WHEN changed.id IS NOT NULL THEN 'done'
+        WHEN wanted.id IS NULL THEN 'missing'
+        WHEN wanted.is_expected THEN 'unchanged'
+        ELSE 'stale'
+    END,
+    'row', coalesce(to_json(changed), to_json(wanted))
+))::text
+FROM given
+LEFT JOIN wanted ON wanted.id = given.id
+LEFT JOIN changed ON changed.id = given.id
+"""
+
+DELETE = """
+{locked}, changed AS (
+    DELETE FROM public.{table} AS {noun}
+    USING locked JOIN given ON given.id = (locked.{noun}).id
+    WHERE {noun}.id = given.id
+        AND (given.expected IS NULL OR (locked.{noun}).version = ANY (given.expected))
+    RETURNING {noun}.id, {noun}.version + 1 AS version
+), {recorded}
+SELECT json_agg(json_build_object(
+    'outcome', CASE
+        WHEN changed.id IS NOT NULL THEN 'done'
+        WHEN locked IS NULL THEN 'missing'
+        ELSE 'stale'
+    END
+))::text
+FROM given
+LEFT JOIN locked ON (locked.{noun}).id = given.id
+LEFT JOIN changed ON changed.id = given.id
+"""
+
+# In the statement that makes the change, so that neither is without the other.
+RECORDED = """recorded AS (
+    INSERT INTO public.{table}_change ({noun}_id, version, {noun}, action, subject, client_id, request_id)
+    SELECT
+        changed.id, changed.version, {snapshot},
+        entry.action, entry.subject, entry.client_id, entry.request_id
+    FROM changed
+    CROSS JOIN jsonb_to_record($2) AS entry (action text, subject text, client_id text, request_id text)
+)"""
+
+# The limit is $1 and the offset $2; the total is counted only when the page does not tell it.
+PAGE = """
+WITH page AS (
+    SELECT {columns}
+    FROM {source}
+    WHERE {condition}
+    ORDER BY {order}
+    LIMIT $1 OFFSET $2
+)
+SELECT json_build_object(
+    'rows', coalesce((SELECT json_agg(page) FROM page), '[]'),
+    'total', CASE
+        WHEN shown.count < $1 AND (shown.count > 0 OR $2 = 0) THEN $2 + shown.count
+        ELSE (SELECT count(*) FROM {source} WHERE {condition})
+    END
+)::text
+FROM (SELECT count(*) FROM page) AS shown
+"""
+
+
+@dataclass
+class Outcome(Generic[Row]):
+    """What has come of a change, and the row as it is now."""
+
+    outcome: Literal["done", "unchanged", "stale", "missing", "key_used"]
+    row: Row | None = None
+
+    def settled(self) -> Row:
+        """Return the row, which a deletion has not; raises NotFoundError or ChangedMeanwhileError."""
+        if error := ERRORS.get(self.outcome):
+            raise error
+        return self.row  # type: ignore[return-value]
+
+
+ERRORS: dict[str, type[ApiError]] = {"missing": NotFoundError, "stale": ChangedMeanwhileError}
+
+
+@dataclass
+class Change(Generic[Row]):
+    """An entry of a history, and the row as it was after it."""
+
+    version: int
+    action: Action
+    subject: str | None
+    client_id: str | None
+    request_id: str | None
+    changed_at: datetime
+    after: Row | None
+
+
+@dataclass
+class Page(Generic[Item]):
+    """Some of what matches, and how much matches in all."""
+
+    rows: list[Item]
+    total: int
+
+
+class VersionedTable(Generic[Row]):
+    """The statements on one such table, and what they return as rows of the model."""
+
+    def __init__(self, table: str, noun: str, row: type[Row]) -> None:
+        names = [field.name for field in fields(row)]  # type: ignore[arg-type]  # it is a dataclass
+        editable = [name for name in names if name not in MANAGED]
+        words = {
+            "table": table,
+            "noun": noun,
+            "columns": ", ".join(f"{noun}.{name}" for name in names),
+            "editable": ", ".join(editable),
+            "wanted": ", ".join(f"wanted.{name}" for name in editable),
+            "assignments": ", ".join(f"{name} = wanted.{name}" for name in editable),
+        }
+        words["recorded"] = RECORDED.format(**words, snapshot="to_jsonb(changed)")
+        deletion = RECORDED.format(**words, snapshot="NULL")
+        self.row = row
+        self.columns, self.source = words["columns"], f"public.{table} AS {noun}"
+        self.get_sql = GET.format(**words)
+        self.create_sql = CREATE.format(**words)
+        self.created_with_sql = CREATED_WITH.format(**words)
+        # Only a deletion must wait for those who have just referred to the row by a foreign key.
+        self.update_sql = UPDATE.format(**words, locked=LOCKED.format(**words, lock="FOR NO KEY UPDATE"))
+        self.delete_sql = DELETE.format(
+            **words | {"recorded": deletion}, locked=LOCKED.format(**words, lock="FOR UPDATE")
+        )
+        self.history_sql = PAGE.format(
+            columns=f"version, action, subject, client_id, request_id, changed_at, {noun} AS after",
+            source=f"public.{table}_change",
+            condition=f"{noun}_id = $3",
+            order="version DESC",
+        )
+
+    def page_sql(self, condition: str, order: str) -> str:
+        """Write the statement for a page; its parameters are limit, offset, those of the condition."""
+        return PAGE.format(columns=self.columns, source=self.source, condition=condition, order=order)
+
+    def page(self, connection: Connection, sql: str, *parameters: Any) -> Page[Row]:
+        """Return the page that a statement of `page_sql` selects."""
+        # Its best plan depends on how much the condition lets through.
+        page: Page[Row] = _read(connection.execute(sql, *parameters, prepared=False), Page, self.row)
+        return page
+
+    def get(self, connection: Connection, row_id: UUID) -> Row | None:
+        """Return the row, or None when there is none."""
+        row: Row | None = _read(connection.execute(self.get_sql, row_id), Optional, self.row)
+        return row
+
+    def create(
+        self, connection: Connection, values: Mapping[str, Any], caller: Caller, key: str | None = None
+    ) -> Outcome[Row]:
+        """Insert a row; the outcome is `key_used` when the caller has used the key in the last 24 hours."""
+        claim = None if key is None else _json({"caller": caller.name, "key": key})
+        created = connection.execute(self.create_sql, _json(values), _entry("created", caller), claim)
+        outcome: Outcome[Row] = _read(created, Outcome, self.row)
+        return outcome
+
+    def created_with(self, connection: Connection, caller: Caller, key: str) -> Row:
+        """Return the row that the caller's key has created, as it was then."""
+        claim = _json({"caller": caller.name, "key": key})
+        row: Row = _read(connection.execute(self.created_with_sql, claim), self.row)
+        return row
+
+    def update(
+        self,
+        connection: Connection,
+        row_id: UUID,
+        values: Mapping[str, Any],
+        caller: Caller,
+        *,
+        expected: Versions = None,
+        action: Action = "updated",
+    ) -> Outcome[Row]:
+        """Set the values, if one differs and the row has an expected version."""
+        given = [{"id": row_id, "expected": _sorted(expected), "fields": values}]
+        return self._changed(connection.execute(self.update_sql, _json(given), _entry(action, caller)))
+
+    def delete(
+        self, connection: Connection, row_id: UUID, caller: Caller, *, expected: Versions = None
+    ) -> Outcome[Row]:
+        """Delete the row, if it has an expected version."""
+        given = [{"id": row_id, "expected": _sorted(expected)}]
+        return self._changed(connection.execute(self.delete_sql, _json(given), _entry("deleted", caller)))
+
+    def history(self, connection: Connection, row_id: UUID, *, limit: int, offset: int) -> Page[Change[Row]]:
+        """Return what was done to the row, newest first."""
+        found = connection.execute(self.history_sql, limit, offset, row_id)
+        page: Page[Change[Row]] = _read(found, Page, Change, self.row)
+        return page
+
+    def _changed(self, changed: str | None) -> Outcome[Row]:
+        outcome: Outcome[Row]
+        (outcome,) = _read(changed, list, Outcome, self.row)
+        return outcome
+
+
+def _entry(action: Action, caller: Caller) -> str:
+    return _json({"action": action, **caller._asdict()})
+
+
+def _sorted(versions: Versions) -> list[int] | None:
+    return None if versions is None else sorted(versions)
+
+
+def _json(value: Any) -> str:
+    """Write JSON, decimals as text; raises an error for a type that it does not know."""
+    return to_json(value).decode()
+
+
+def _read(text: str | None, *kinds: Any) -> Any:
+    """Read JSON as the first of the kinds, which is generic over the next one, and so on.
+
+    A price passes through a binary float here, whose shortest form has all of its 12 digits.
+    """
+    return _adapter(*kinds).validate_json(text or "null")
+
+
+@cache
+def _adapter(*kinds: Any) -> TypeAdapter[Any]:
+    *generics, kind = kinds
+    for generic in reversed(generics):
+        kind = generic[kind]
+    return TypeAdapter(kind)

@@ -1,0 +1,141 @@
+"""Types of fields and parameters that any resource may have: strict, and with sentences for a person."""
+
+import re
+from decimal import Decimal, InvalidOperation
+from typing import Annotated
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    StringConstraints,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticKnownError
+
+from shared.settings import settings
+
+MAX_INTEGER = 2**31 - 1
+MAX_BIG_INTEGER = 2**63 - 1
+MAX_WHOLE_UNITS = 99_999_999
+
+# What a browser's number input sends: https://html.spec.whatwg.org/#valid-floating-point-number
+DECIMAL_TEXT = re.compile(r"-?(\d+(\.\d+)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+INTEGER_TEXT = re.compile(r"-?\d+", re.ASCII)
+
+
+def is_storable(text: str) -> bool:
+    """Tell whether Postgres has a place for it: not for NUL, nor for half of a character."""
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False
+
+
+def show_price(price: Decimal) -> str:
+    """Write a price with exactly the currency's decimals."""
+    return f"{price:.{settings.default_currency.decimals}f}"
+
+
+def _storable(text: str) -> str:
+    if not is_storable(text):
+        raise PydanticKnownError("string_unicode")
+    return text
+
+
+def _price(value: object) -> Decimal:
+    """Read a price without going through a binary float, and never round it."""
+    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
+        raise PydanticKnownError("decimal_type")
+    if isinstance(value, str) and not DECIMAL_TEXT.fullmatch(value):
+        raise PydanticKnownError("decimal_parsing")
+    try:
+        price = Decimal(value)
+    except InvalidOperation:
+        raise PydanticKnownError("decimal_parsing") from None
+    if not price.is_finite():
+        raise PydanticKnownError("finite_number")
+    if price < 0:
+        raise PydanticKnownError("greater_than_equal", {"ge": 0})
+    decimals = settings.default_currency.decimals
+    if -int(price.as_tuple().exponent) > decimals:
+        raise PydanticKnownError("decimal_max_places", {"decimal_places": decimals})
+    if price >= MAX_WHOLE_UNITS + 1:
+        raise PydanticKnownError(
+            "less_than_equal", {"le": MAX_WHOLE_UNITS + 1 - Decimal(1).scaleb(-decimals)}
+        )
+    return abs(price)
+
+
+def _default_when_blank(value: object) -> object:
+    return 0 if value is None or value == "" else value
+
+
+def _integer_text(value: object) -> object:
+    if isinstance(value, str) and not INTEGER_TEXT.fullmatch(value):
+        raise PydanticKnownError("int_parsing")
+    return value
+
+
+def _true_or_false(value: object) -> object:
+    choices = {"true": True, "false": False}
+    return choices.get(value.lower(), value) if isinstance(value, str) else value
+
+
+def _separated(value: object) -> object:
+    return value.split(",") if isinstance(value, str) else value
+
+
+# For the API's document: what the validators say in code.
+STORABLE = Field(json_schema_extra={"pattern": r"^[^\u0000]*$"})
+STORABLE_AND_NOT_BLANK = Field(json_schema_extra={"pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"})
+
+Text = Annotated[StrictStr, AfterValidator(_storable), STORABLE]
+Name = Annotated[
+    StrictStr,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=255),
+    AfterValidator(_storable),
+    STORABLE_AND_NOT_BLANK,
+]
+Description = Annotated[
+    Annotated[StrictStr, StringConstraints(max_length=2000), AfterValidator(_storable), STORABLE] | None,
+    AfterValidator(lambda text: text or None),
+]
+Count = Annotated[StrictInt, Field(ge=1, le=MAX_INTEGER)]
+Price = Annotated[
+    Decimal,
+    PlainValidator(_price),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "minimum": 0, "exclusiveMaximum": MAX_WHOLE_UNITS + 1},
+                {"type": "string", "pattern": r"^[0-9]{1,8}(\.[0-9]+)?$"},
+            ],
+            "description": "No more decimals than the currency has.",
+            "examples": ["9.90"],
+        }
+    ),
+]
+SortOrder = Annotated[
+    StrictInt,
+    Field(ge=-MAX_INTEGER - 1, le=MAX_INTEGER),
+    BeforeValidator(_default_when_blank),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": -MAX_INTEGER - 1, "maximum": MAX_INTEGER},
+                {"enum": [None, ""]},
+            ],
+            "description": "null and an empty text stand for 0.",
+        }
+    ),
+]
+
+# Of query parameters, which are all texts.
+INTEGER_IN_TEXT = BeforeValidator(_integer_text)
+BooleanParameter = Annotated[StrictBool, BeforeValidator(_true_or_false)]
+SEPARATED_BY_COMMAS = BeforeValidator(_separated)

@@ -1,0 +1,56 @@
+"""The history of a row as it is shown: who changed what, and when."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TypeVar
+
+from typing_extensions import TypedDict
+
+from shared import paging
+from shared.database.versioned import Action, Change, Page
+
+Row = TypeVar("Row")
+
+Shown = str | int | bool | None
+FieldChange = TypedDict("FieldChange", {"from": Shown, "to": Shown})
+FieldChange.__doc__ = "A field before and after a change, as it is shown."
+
+
+class ChangeRead(TypedDict):
+    """What was done to a row: by whom, when, and what each changed field was before and after."""
+
+    version: int
+    action: Action
+    changes: dict[str, FieldChange]
+    changed_by: str | None
+    client_id: str | None
+    request_id: str | None
+    changed_at: datetime
+
+
+def show_history(
+    found: Page[Change[Row]], query: paging.PageQuery, editable: Callable[[Row], Mapping[str, Shown]]
+) -> paging.Page[ChangeRead]:
+    """Show a page of a history, of which one more entry was found: what was there before the oldest shown."""
+    fields = [{} if change.after is None else editable(change.after) for change in found.rows]
+    items = [
+        _show_change(change, before, after)
+        for change, after, before in zip(found.rows, fields, [*fields[1:], {}], strict=False)
+    ]
+    return paging.show_page(items[: query.per_page], found.total, query)
+
+
+def _show_change(change: Change[Row], before: Mapping[str, Shown], after: Mapping[str, Shown]) -> ChangeRead:
+    return {
+        "version": change.version,
+        "action": change.action,
+        "changes": {
+            name: {"from": before.get(name), "to": after.get(name)}
+            for name in after or before
+            if before.get(name) != after.get(name)
+        },
+        "changed_by": change.subject,
+        "client_id": change.client_id,
+        "request_id": change.request_id,
+        "changed_at": change.changed_at,
+    }

@@ -1,0 +1,51 @@
+"""The claims of the token that API Gateway's authorizer has verified."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.callers import Caller
+from shared.fields import is_storable
+from shared.http.problems import ForbiddenError, UnauthorizedError
+
+Event = Mapping[str, Any]
+
+# An entry in the index of the idempotency keys has at most 2,704 bytes.
+MAX_LENGTH = 510
+
+
+def request_id(event: Event) -> str:
+    """The id under which API Gateway and the log know the request."""
+    return str((event.get("requestContext") or {}).get("requestId", ""))
+
+
+def authenticate(event: Event, scope: str) -> Caller:
+    """Return the caller, whose token has the scope; raises UnauthorizedError, ForbiddenError."""
+    claims = _claims(event)
+    caller = Caller(claims.get("sub"), claims.get("client_id") or claims.get("azp"), request_id(event))
+    if not claims or not all(map(_is_storable, caller)):
+        raise UnauthorizedError
+    if scope not in _scopes(claims):
+        raise ForbiddenError
+    return caller
+
+
+def _claims(event: Event) -> Mapping[str, Any]:
+    claims: Any = event
+    for name in ("requestContext", "authorizer", "jwt", "claims"):
+        claims = claims.get(name) if isinstance(claims, Mapping) else None
+    return claims if isinstance(claims, Mapping) else {}
+
+
+def _scopes(claims: Mapping[str, Any]) -> set[str]:
+    """Collect the scopes of a token: API Gateway passes a claim that is a list as `[a b]`."""
+    scopes: set[str] = set()
+    for value in (claims.get("scope"), claims.get("scp")):
+        if isinstance(value, str):
+            scopes.update(value.strip("[]").split())
+        elif isinstance(value, list):
+            scopes.update(scope for scope in value if isinstance(scope, str))
+    return scopes
+
+
+def _is_storable(claim: object) -> bool:
+    return claim is None or (isinstance(claim, str) and len(claim) <= MAX_LENGTH and is_storable(claim))

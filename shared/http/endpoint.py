@@ -1,0 +1,93 @@
+"""An endpoint: a function that API Gateway has chosen for a request, and which does not know its address."""
+
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+from shared import cold_start
+from shared.errors import ApiError
+from shared.http.claims import Event, authenticate, request_id
+from shared.http.parameters import Parameters
+from shared.http.problems import InvalidRequestError, problem, validation_problem
+from shared.http.responses import REPLAYED, Response
+from shared.settings import METRICS_NAMESPACE, SERVICE, settings
+
+# What the alarms and the dashboard look at, besides what each function counts when it succeeds.
+FAILURE_METRICS = {409: "Conflicts", 412: "Conflicts", 422: "Conflicts", 503: "DatabaseErrors"}
+
+logger = Logger(service=SERVICE, level=settings.log_level)
+metrics = Metrics(namespace=METRICS_NAMESPACE, service=SERVICE)
+
+Function = Callable[..., Response[Any]]
+
+
+class Endpoint:
+    """The handler of a Lambda function: claims, scope, arguments, the function itself, its response."""
+
+    def __init__(
+        self,
+        function: Function,
+        *,
+        scope: str,
+        status: int,
+        metric: str | None,
+        raises: Sequence[type[ApiError]],
+    ) -> None:
+        self.function = function
+        self.scope = scope
+        self.status = status
+        self.metric = metric
+        self.raises = raises
+        self.parameters = Parameters(function)
+        cold_start.finish_init()
+
+    def __call__(self, event: Event, _context: object) -> dict[str, Any]:
+        """Respond to one event of API Gateway (payload format 2.0)."""
+        logger.append_keys(request_id=request_id(event))
+        response = self._respond(event)
+        status = response.status or self.status
+        # The access log has every request; the function's own has those that went wrong.
+        log = logger.info if status >= HTTPStatus.BAD_REQUEST else logger.debug
+        log("answered", route=event.get("routeKey"), status=status)
+        done = status < HTTPStatus.MULTIPLE_CHOICES and REPLAYED not in response.headers
+        if metric := self.metric if done else FAILURE_METRICS.get(status):
+            metrics.add_metric(metric, MetricUnit.Count, 1)
+            metrics.flush_metrics()
+        return response._replace(status=int(status)).for_api_gateway()
+
+    def _respond(self, event: Event) -> Response[Any]:
+        try:
+            caller = authenticate(event, self.scope)
+            response = self.function(**self.parameters.arguments(event, caller))
+            return _relative_to(event, response)
+        except InvalidRequestError as error:
+            return validation_problem(error.errors, request_id(event))
+        except ApiError as error:
+            if error.status >= ApiError.status:
+                logger.exception(error.detail)
+            return problem(error, request_id(event))
+        except Exception:
+            logger.exception(ApiError.detail)
+            return problem(ApiError(), request_id(event))
+
+
+def endpoint(
+    *, scope: str, status: int = 200, metric: str | None = None, raises: Sequence[type[ApiError]] = ()
+) -> Callable[[Function], Endpoint]:
+    """Make a function the handler of requests whose token has the scope.
+
+    `metric` counts what was done; `raises` are the errors of its own that the API's document tells.
+    """
+    return lambda function: Endpoint(function, scope=scope, status=status, metric=metric, raises=raises)
+
+
+def _relative_to(event: Event, response: Response[Any]) -> Response[Any]:
+    """Make `Location` relative to the address of the collection, which may stand with a slash at its end."""
+    collection = event.get("routeKey", "").rpartition("/")[2]
+    if "Location" not in response.headers or collection in {"", "{proxy+}"}:
+        return response
+    location = f"{collection}/{response.headers['Location']}"
+    return response._replace(headers={**response.headers, "Location": location})

@@ -1,0 +1,80 @@
+"""What the parameters of an endpoint's function say of where in a request their values are."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, NamedTuple, get_args, get_origin
+
+from pydantic import AliasPath, BaseModel, Field, ValidationError, create_model
+
+from shared.callers import Caller
+from shared.errors import NotFoundError
+from shared.http.body import read_json_object
+from shared.http.headers import Header
+from shared.http.problems import InvalidRequestError
+
+
+class Query(NamedTuple):
+    """Marks a parameter that is a model of all query parameters."""
+
+
+class Parameters:
+    """The parameters of a function: the caller, headers, the query, the body, else variables of the path.
+
+    One pydantic model of all of them is made when the function is declared.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        declared = inspect.signature(function).parameters.values()
+        self.callers = [parameter.name for parameter in declared if parameter.annotation is Caller]
+        self.sources = {
+            parameter.name: _source(parameter) for parameter in declared if parameter.annotation is not Caller
+        }
+        self.has_body = "body" in self.sources.values()
+        fields: dict[str, Any] = {
+            parameter.name: (parameter.annotation, _field(self.sources[parameter.name], parameter.default))
+            for parameter in declared
+            if parameter.name in self.sources
+        }
+        self.model = create_model("Parameters", **fields)
+
+    def arguments(self, event: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
+        """Read the arguments out of an event; raises InvalidRequestError, NotFoundError."""
+        path = event.get("pathParameters") or {}
+        # A greedy route serves the collection's address with a slash at its end, and nothing below it.
+        if path.get("proxy"):
+            raise NotFoundError
+        headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+        request = {
+            "path": path,
+            "query": event.get("queryStringParameters") or {},
+            "header": headers,
+            "body": read_json_object(event, headers.get("content-type", "")) if self.has_body else None,
+        }
+        try:
+            model = self.model.model_validate(request)
+        except ValidationError as invalid:
+            errors = invalid.errors(include_url=False, include_input=False)
+            if any(error["loc"][0] == "path" for error in errors):
+                raise NotFoundError from invalid
+            raise InvalidRequestError(errors) from invalid
+        arguments = {name: getattr(model, name) for name in self.sources}
+        return arguments | dict.fromkeys(self.callers, caller)
+
+
+def _source(parameter: inspect.Parameter) -> str | AliasPath:
+    """Where in the request the argument is, which is also where an error in it is said to be."""
+    annotation = parameter.annotation
+    if get_origin(annotation) is Annotated:
+        for mark in get_args(annotation)[1:]:
+            if isinstance(mark, Header):
+                return AliasPath("header", mark.name.lower())
+            if isinstance(mark, Query):
+                return "query"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "body"
+    return AliasPath("path", parameter.name)
+
+
+def _field(source: str | AliasPath, default: Any) -> Any:
+    required = default is inspect.Parameter.empty
+    return Field(validation_alias=source) if required else Field(default, validation_alias=source)

@@ -1,0 +1,63 @@
+"""Responses of 200 and up."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from pydantic_core import to_json
+from typing_extensions import TypedDict
+
+from shared.http.conditional import entity_tag, is_current
+
+REPLAYED = "Idempotency-Replayed"
+
+Body = TypeVar("Body")
+
+
+class Message(TypedDict):
+    """A sentence for a person."""
+
+    message: str
+
+
+class Response(NamedTuple, Generic[Body]):
+    """A body that is a text or becomes JSON, headers, and the status if it is not the endpoint's own."""
+
+    body: Body | None = None
+    headers: Mapping[str, str] = {}
+    status: int | None = None
+    content_type: str = "application/json"
+
+    def for_api_gateway(self) -> dict[str, Any]:
+        """Write it in payload format 2.0."""
+        body = "" if self.body is None else self.body
+        return {
+            "statusCode": self.status,
+            "headers": {"Content-Type": self.content_type, **self.headers},
+            "body": body if isinstance(body, str) else to_json(body).decode(),
+            "isBase64Encoded": False,
+        }
+
+
+def respond(
+    body: Body,
+    *,
+    version: int | None = None,
+    if_none_match: str | None = None,
+    location: object = None,
+    replayed: bool = False,
+) -> Response[Body]:
+    """Respond with a JSON body and the entity tag of its version, or with 304 when the caller has that.
+
+    `location` names within its collection what was created, when it is `replayed` by an earlier request.
+    """
+    headers = {}
+    if version is not None:
+        headers["ETag"] = entity_tag(version)
+        if is_current(version, if_none_match):
+            return Response(None, headers, HTTPStatus.NOT_MODIFIED)
+    if location is not None:
+        headers["Location"] = str(location)
+    if replayed:
+        headers[REPLAYED] = "true"
+    return Response(body, headers)
