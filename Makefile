@@ -6,6 +6,7 @@ NPM ?= npm
 SAM_VENV := .venv-sam
 SAM_CLI := aws-sam-cli==1.170.0
 LAMBDA_VENV := .venv-lambda
+BENCH_VENV := .venv-bench
 LAMBDA_RUNTIME := awslambdaric==4.2.2
 LAMBDA_PYTHON := 3.13
 # Of the functions, as in the parameters of the deployment.
@@ -76,7 +77,8 @@ smoke: deployed-python-needed build $(LAMBDA_VENV)/.installed ## Build, and run 
 	$(EMULATED) $(VENV)/bin/python -m pytest tests/smoke
 
 bench: deployed-python-needed build $(LAMBDA_VENV)/.installed ## Measure; on a machine that does nothing else meanwhile
-	$(EMULATED) $(VENV)/bin/python -m dev.benchmark
+	UV_PROJECT_ENVIRONMENT=$(BENCH_VENV) $(UV) sync --frozen --quiet --python "$(DEPLOYED_PYTHON)"
+	$(EMULATED) $(BENCH_VENV)/bin/python -m dev.benchmark
 
 deploy: build ## Deploy with the parameters in parameters.yaml, which docs/runbook.md describes
 	$(SAM) deploy --parameter-overrides file://parameters.yaml

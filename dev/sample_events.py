@@ -15,7 +15,7 @@ NOW = {"time": "26/Nov/2026:08:00:00 +0000", "timeEpoch": 1795680000000}
 
 
 def sample_events(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Make an event for the first route of each function, with the body that the document has as its example."""
+    """Make an event for the first route of each function, with the body of the document's example."""
     events: dict[str, dict[str, Any]] = {}
     for route in local_template().routes:
         if route.function.module not in events:

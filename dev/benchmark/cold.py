@@ -4,110 +4,130 @@ import json
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from math import nan
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
-from dev.benchmark.warm import Advance
+import trustme
+from rich.progress import Progress
+
+from dev.benchmark import Figures
+from dev.benchmark.forwarder import Forwarder
+from dev.benchmark.requests import NEW, TEMPLATE, Request, as_event
 from dev.local import ROOT
-from tests.client import TEMPLATE, Context
 
-FLOOR = "import pg8000, pydantic"
-FUNCTION = """
-import importlib
-handler = importlib.import_module({module!r}).handler
-answer = handler(event, None)
-assert answer["statusCode"] in {{200, 201, 404}}, answer
-"""
-PEER = """
-import asyncio
-from dev.benchmark.peer import BUNDLES, app
-sent = []
-async def receive():
-    return {"type": "http.request", "body": b""}
-async def send(message):
-    sent.append(message)
-claims = {"sub": "benchmark", "scope": "token-bundles:read"}
-scope = {"type": "http", "method": "GET", "path": BUNDLES, "query_string": b"", "headers": []}
-scope["claims"] = claims
-asyncio.run(app(scope, receive, send))
-assert sent[0]["status"] == 200, sent
-"""
 CHILD = """
 import time
 began = time.process_time()
 import json, sys
-event = json.load(sys.stdin)
 {work}
-import sys as _sys
-print(json.dumps(time.process_time() - began), file=_sys.stderr)
+print(time.process_time() - began, file=sys.stderr)
 """
+FLOOR = "import pg8000, pydantic"
+FUNCTION = """
+import importlib
+answer = importlib.import_module({module!r}).handler(json.load(sys.stdin), None)
+assert answer["statusCode"] in {{200, 201, 404}}, answer
+"""
+COUNTERS = (
+    ("perf", "stat", "-e", "instructions:u"),
+    ("valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"),
+)
+COUNTED = re.compile(r"([\d,]+) +instructions|I +refs: +([\d,]+)")
 
 
-def measure(database_url: str, scratch: Path, times: int, advance: Advance) -> dict[str, dict[str, Any]]:
+class Start(NamedTuple):
+    """What a new process does, what it reads, and where."""
+
+    work: str
+    event: dict[str, Any]
+    environment: dict[str, str]
+
+
+def measure(database_url: str, scratch: Path, times: int, progress: Progress) -> Figures:
     """Take CPU seconds, and instructions where they can be counted, of new processes with byte code."""
-    modules = sorted({route.function.module for route in TEMPLATE.routes})
-    works = {"floor": FLOOR, "peer": PEER} | {module: FUNCTION.format(module=module) for module in modules}
-    run = _Runner(database_url, scratch)
-    for name, work in works.items():
-        run.cpu(name, work)
-    seconds: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(times):
-        for name, work in works.items():
-            seconds[name].append(run.cpu(name, work))
-            advance()
-    results: dict[str, dict[str, Any]] = {}
-    for name, work in works.items():
-        results[name] = {"cpu": median(seconds[name]), "instructions": run.instructions(name, work)}
-        advance()
-    return results
-
-
-class _Runner:
-    def __init__(self, database_url: str, scratch: Path) -> None:
-        self.environment = {
-            "PATH": os.defpath,
-            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "functions")]),
-            "PYTHONPYCACHEPREFIX": str(scratch / "byte-code"),
-            # Sets are searched in the same order each time, so that instructions are the same, too.
-            "PYTHONHASHSEED": "0",
-            "DATABASE_URL": database_url,
-            "AWS_LAMBDA_FUNCTION_NAME": Context().function_name,
+    starts = _starts(database_url, scratch)
+    seconds: dict[str, list[float]] = {name: [] for name in starts}
+    # One more, in which the byte code is written.
+    for _ in progress.track(range(1 + times), description="Cold starts"):
+        for name, start in starts.items():
+            seconds[name].append(float(_run(start).splitlines()[-1]))
+    # Unlike time, instructions are the same for two at once.
+    with ThreadPoolExecutor(os.cpu_count()) as processors:
+        counting = processors.map(_instructions, starts.values())
+        counted = progress.track(counting, total=len(starts), description="Instructions")
+        millions = dict(zip(starts, counted, strict=True))
+    milliseconds = {name: median(taken[1:]) * 1000 for name, taken in seconds.items()}
+    return {
+        name: {
+            "CPU, ms": milliseconds[name],
+            "CPU / floor": milliseconds[name] / milliseconds["floor"],
+            "instructions, millions": millions[name],
+            "instructions / floor": millions[name] / millions["floor"],
         }
-        self.counter = _instruction_counter()
-
-    def cpu(self, name: str, work: str) -> float:
-        return float(self._run(name, work).stderr.splitlines()[-1])
-
-    def instructions(self, name: str, work: str) -> int | None:
-        if self.counter is None:
-            return None
-        found = re.findall(
-            r"I +refs: +([\d,]+)|([\d,]+) +instructions", self._run(name, work, self.counter).stderr
-        )
-        return int("".join(found[-1]).replace(",", ""))
-
-    def _run(self, name: str, work: str, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-        event = ROOT / f"tests/events/{name}.json"
-        return subprocess.run(
-            [*prefix, sys.executable, "-c", CHILD.format(work=work)],
-            env=self.environment,
-            input=event.read_text() if event.exists() else json.dumps({"requestContext": {"http": {}}}),
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        for name in starts
+    }
 
 
-def _instruction_counter() -> tuple[str, ...] | None:
-    """Find what counts instructions: the processor where it is allowed to, else valgrind."""
-    if perf := shutil.which("perf"):
-        command = (perf, "stat", "-e", "instructions:u")
-        tried = subprocess.run([*command, "true"], capture_output=True, text=True, check=False)
-        if tried.returncode == 0 and "not supported" not in tried.stderr:
-            return command
-    if valgrind := shutil.which("valgrind"):
-        return (valgrind, "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null")
-    return None
+def _starts(database_url: str, scratch: Path) -> dict[str, Start]:
+    environment = {
+        "PATH": os.defpath,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(TEMPLATE.code_folder)]),
+        "PYTHONPYCACHEPREFIX": str(scratch / "byte-code"),
+        # Sets are searched in the same order each time, so that instructions are the same, too.
+        "PYTHONHASHSEED": "0",
+        "AWS_LAMBDA_FUNCTION_NAME": "benchmark",
+        "DATABASE_URL": database_url,
+    }
+    starts = {"floor": Start(FLOOR, {}, environment)}
+    # Reversed, because a function's first route is not the one that redirects.
+    for route in reversed(TEMPLATE.routes):
+        path = route.path.replace("{bundle_id}", str(UUID(int=0)))
+        body = None if route.method in {"GET", "DELETE"} else NEW
+        function, event = as_event(Request(route.method, path, body))
+        starts[function.module] = Start(FUNCTION.format(module=function.module), event, environment)
+    peer = FUNCTION.format(module="dev.benchmark.peer")
+    starts["peer"] = starts["list_token_bundles"]._replace(work=peer)
+    encrypted = Forwarder(database_url, _certified(scratch / "authority.pem"))
+    tls = {
+        "DATABASE_URL": f"{encrypted.url}?sslmode=verify-full",
+        "DATABASE_CA_FILE": str(scratch / "authority.pem"),
+    }
+    starts["get_token_bundle, TLS"] = starts["get_token_bundle"]._replace(environment=environment | tls)
+    return starts
+
+
+def _certified(authority_file: Path) -> ssl.SSLContext:
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(authority_file)
+    return context
+
+
+def _run(start: Start, *counter: str) -> str:
+    child = subprocess.run(
+        [*counter, sys.executable, "-c", CHILD.format(work=start.work)],
+        env=start.environment,
+        input=json.dumps(start.event),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if child.returncode:
+        raise ChildProcessError(child.stderr)
+    return child.stderr
+
+
+def _instructions(start: Start) -> float:
+    """Count millions of them with the processor where it is allowed to, else with valgrind."""
+    for name, *options in COUNTERS:
+        counter = shutil.which(name)
+        if counter and (counted := COUNTED.search(_run(start, counter, *options))):
+            return int(counted[counted.lastindex or 0].replace(",", "")) / 1e6
+    return nan

@@ -1,101 +1,63 @@
 """Whole servers under load: the local gateway with our functions, and the peer under uvicorn."""
 
-import http.client
-import json
-import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from http.client import HTTPConnection
 
-from dev.benchmark.warm import Advance
+import httpx
+from rich.progress import Progress
+
+from dev.benchmark import Figures
+from dev.benchmark.requests import BUNDLES
 from dev.database.postgres import free_port
 from dev.gateway.tokens import issue_token
 from dev.local import ROOT
-from tests.client import BUNDLES
 
 WORKERS = (1, 2, 4)
 CLIENTS = 8
 SECONDS = 4.0
 START_SECONDS = 60
-CLIENT = """
-import http.client, json, sys, threading, time
-port, path, token, clients, seconds = json.load(sys.stdin)
-counts = [0] * clients
-def ask(number):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
-        response = connection.getresponse()
-        response.read()
-        assert response.status == 200, response.status
-        counts[number] += 1
-threads = [threading.Thread(target=ask, args=[number]) for number in range(clients)]
-for thread in threads: thread.start()
-for thread in threads: thread.join()
-print(sum(counts) / seconds)
-"""
+CONNECT_ATTEMPTS = 8
+OURS = ("dev", "serve", "--no-sample")
+PEER = ("uvicorn", "dev.benchmark.peer:app", "--log-level=error")
 
 
-def measure(database_url: str, path: str, advance: Advance) -> dict[str, dict[str, float]]:
-    """Count answers a second to `GET` of a path, for each number of workers."""
-    results: dict[str, dict[str, float]] = {}
-    for workers in WORKERS:
-        port = free_port()
-        number = str(workers)
-        gateway = [
-            sys.executable,
-            "-m",
-            "dev",
-            "serve",
-            "--no-sample",
-            "--port",
-            str(port),
-            "--workers",
-            number,
-        ]
-        uvicorn = [sys.executable, "-m", "uvicorn", "dev.benchmark.peer:app", "--log-level", "error"]
-        results[number] = {}
-        for name, command in {
-            "ours": gateway,
-            "peer": [*uvicorn, "--port", str(port), "--workers", number],
-        }.items():
-            with _serving(command, database_url, port):
-                results[number][name] = _answers_a_second(port, path)
-            advance()
-    return results
+def measure(progress: Progress) -> Figures:
+    """Count pages of 20 a second, for each number of workers."""
+    rows = {}
+    for workers in progress.track(WORKERS, description="Servers"):
+        ours, peer = (_pages_a_second(*module, f"--workers={workers}") for module in (OURS, PEER))
+        rows[str(workers)] = {"ours": ours, "peer": peer, "ours / peer": ours / peer}
+    return rows
 
 
-@contextmanager
-def _serving(command: Sequence[str], database_url: str, port: int) -> Iterator[None]:
-    environment = {**os.environ, "DATABASE_URL": database_url}
-    with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as server:
+def _pages_a_second(*module: str) -> float:
+    port = free_port()
+    command = [sys.executable, "-m", *module, f"--port={port}"]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as server:
         try:
-            _wait_until_answering(port)
-            yield
+            connecting = httpx.HTTPTransport(retries=CONNECT_ATTEMPTS)
+            with httpx.Client(transport=connecting, timeout=START_SECONDS) as client:
+                client.get(f"http://127.0.0.1:{port}{BUNDLES}")
+            with ThreadPoolExecutor(CLIENTS) as clients:
+                return sum(clients.map(_pages, [port] * CLIENTS)) / SECONDS
         finally:
             server.terminate()
 
 
-def _wait_until_answering(port: int) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        with suppress(OSError, http.client.HTTPException):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            connection.request("GET", BUNDLES)
-            connection.getresponse().read()
-            return
-        time.sleep(0.1)
-    raise TimeoutError(f"nothing answers on port {port}")
-
-
-def _answers_a_second(port: int, path: str) -> float:
-    question = json.dumps([port, path, issue_token(), CLIENTS, SECONDS])
-    client = subprocess.run(
-        [sys.executable, "-c", CLIENT], input=question, capture_output=True, text=True, check=True
-    )
-    return float(client.stdout)
+def _pages(port: int) -> int:
+    headers = {"Authorization": f"Bearer {issue_token()}"}
+    # Quicker than httpx, because it shares the processor with the server.
+    connection = HTTPConnection("127.0.0.1", port, timeout=30)
+    pages, end = 0, time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        connection.request("GET", BUNDLES, headers=headers)
+        response = connection.getresponse()
+        response.read()
+        if response.status != HTTPStatus.OK:
+            raise ValueError(f"this would measure errors: {response.status}")
+        pages += 1
+    return pages

@@ -1,18 +1,21 @@
 """The built artifact, run by the emulator of Lambda's runtime and the Python that is deployed."""
 
 import json
+import re
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
 import pg8000.native
 import pytest
 from sqlalchemy import make_url
 
 from dev.database.postgres import postgres
-from tests.client import BUNDLES, READ, TEMPLATE, WRITE, event
-from tests.smoke.artifact import EMULATOR, Function, running
+from dev.emulator import EMULATOR, Function, running
+from dev.openapi import COMMITTED
+from tests.client import TEMPLATE, event
 
-CLAIMS = {"sub": "smoke", "scope": f"{READ} {WRITE}"}
+DOCUMENT = json.loads(COMMITTED.read_text())
+CLAIMS = {"sub": "smoke", "scope": " ".join({scope for route in TEMPLATE.routes for scope in route.scopes})}
 
 pytestmark = pytest.mark.skipif(not EMULATOR, reason="only `make smoke` has built what this runs")
 
@@ -33,22 +36,25 @@ def test_one_pass_over_all_routes(tmp_path: Path, capsys: pytest.CaptureFixture[
             assert migrate.invoke({"command": "current"})["after"] == outcome["after"]
             functions.append(migrate)
 
-        bundle_id = ""
+        created: dict[str, str] = {}
         order = ["POST", "GET", "PUT", "PATCH", "DELETE"]
-        deleted_last = sorted(
+        routes = sorted(
             TEMPLATE.routes, key=lambda route: (route.method == "DELETE", order.index(route.method))
         )
-        by_function = dict.fromkeys(route.function for route in deleted_last)
-        for function in by_function:
+        for function in dict.fromkeys(route.function for route in routes):
             with running(function.name, function.handler, url, tmp_path) as emulated:
-                for route in (route for route in deleted_last if route.function == function):
-                    path = route.path.replace("{bundle_id}", bundle_id).replace("{proxy+}", "")
-                    answer = emulated.invoke(_request(route.method, path))
-                    assert answer["statusCode"] == (
-                        201 if path.rstrip("/") == BUNDLES and route.method == "POST" else 200
-                    ), answer
-                    if answer["statusCode"] == 201:
-                        bundle_id = json.loads(answer["body"])["bundle"]["id"]
+                for route in (route for route in routes if route.function == function):
+                    collection = route.path.partition("/{")[0]
+                    path = re.sub("{.+?}", created.get(collection, ""), route.path.replace("{proxy+}", ""))
+                    status, body = _documented(route.method, route.path)
+                    headers = {"content-type": "application/json"} if body else {}
+                    answer = emulated.invoke(
+                        event(route.method, path, body=body, headers=headers, claims=CLAIMS)
+                    )
+                    assert answer["statusCode"] == status, answer
+                    if status == HTTPStatus.CREATED:
+                        (resource,) = json.loads(answer["body"]).values()
+                        created[collection] = resource["id"]
                 functions.append(emulated)
 
         with capsys.disabled():
@@ -58,13 +64,8 @@ def test_one_pass_over_all_routes(tmp_path: Path, capsys: pytest.CaptureFixture[
                 print(f"{emulated.init_milliseconds:7.0f}  {first:8.0f}  {emulated.name}")
 
 
-def _request(method: str, path: str) -> dict[str, Any]:
-    body = {
-        "POST": '{"name": "Smoke", "token_amount": 1, "price": "9.90"}'
-        if path.rstrip("/") == BUNDLES
-        else None,
-        "PUT": '{"price": 5}',
-        "PATCH": '{"price": 6}',
-    }.get(method)
-    headers = {"content-type": "application/json"} if body else {}
-    return event(method, path, body=body, headers=headers, claims=CLAIMS)
+def _documented(method: str, path: str) -> tuple[int, str | None]:
+    """Return the status of success, and the body that is the example."""
+    operation = DOCUMENT["paths"][path.removesuffix("/{proxy+}")][method.lower()]
+    body = operation.get("requestBody", {}).get("content", {}).get("application/json")
+    return int(min(operation["responses"])), body and json.dumps(body["example"])

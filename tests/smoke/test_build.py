@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from dev.emulator import BUILD, EMULATOR, files, zipped
 from dev.local import ROOT
 from tests.client import TEMPLATE
-from tests.smoke.artifact import BUILD, EMULATOR, files, zipped
 
 KILOBYTE = 1000
 LIMITS = {"SharedLayer": 10_000 * KILOBYTE, "Migrate": 3_000 * KILOBYTE}

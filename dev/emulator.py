@@ -46,12 +46,14 @@ class Function:
     """A built function in its emulator."""
 
     def __init__(self, name: str, address: str, log: Path) -> None:
+        """Send invocations to an address."""
         self.name = name
         self.address = address
         self.log = log
         self.seconds: list[float] = []
 
     def invoke(self, payload: dict[str, Any]) -> Any:
+        """Send one invocation, and return what the function answers."""
         began = time.perf_counter()
         answer = httpx.post(
             f"{self.address}/2015-03-31/functions/function/invocations", json=payload, timeout=60
@@ -61,9 +63,9 @@ class Function:
 
     @property
     def init_milliseconds(self) -> float:
-        found = re.search(r"INIT REPORT\(durationMs: ([\d.]+)", self.log.read_text())
-        assert found, self.log.read_text()
-        return float(found[1])
+        """How long it was until the function was ready for its first invocation."""
+        (milliseconds,) = re.findall(r"INIT REPORT\(durationMs: ([\d.]+)", self.log.read_text())
+        return float(milliseconds)
 
 
 @contextmanager
@@ -110,7 +112,8 @@ def running(
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        assert process.poll() is None, "the emulator has ended"
+        if process.poll() is not None:
+            raise ChildProcessError("the emulator has ended")
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
