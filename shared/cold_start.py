@@ -9,6 +9,9 @@ from contextlib import suppress
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
     gc.disable()
 
+# Else pydantic looks for plugins in the metadata of all that is installed.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
 
 def finish_init() -> None:
     """Connect to the database if this environment is not for a snapshot, and collect garbage from now on."""

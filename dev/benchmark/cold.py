@@ -12,15 +12,16 @@ from math import nan
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
-from uuid import UUID
 
 import trustme
 from rich.progress import Progress
 
 from dev.benchmark import Figures
 from dev.benchmark.forwarder import Forwarder
-from dev.benchmark.requests import NEW, TEMPLATE, Request, as_event
+from dev.benchmark.requests import TEMPLATE
 from dev.local import ROOT
+from dev.openapi import COMMITTED
+from dev.sample_events import sample_events
 
 CHILD = """
 import time
@@ -86,12 +87,8 @@ def _starts(database_url: str, scratch: Path) -> dict[str, Start]:
         "DATABASE_URL": database_url,
     }
     starts = {"floor": Start(FLOOR, {}, environment)}
-    # Reversed, because a function's first route is not the one that redirects.
-    for route in reversed(TEMPLATE.routes):
-        path = route.path.replace("{bundle_id}", str(UUID(int=0)))
-        body = None if route.method in {"GET", "DELETE"} else NEW
-        function, event = as_event(Request(route.method, path, body))
-        starts[function.module] = Start(FUNCTION.format(module=function.module), event, environment)
+    for module, event in sample_events(json.loads(COMMITTED.read_text())).items():
+        starts[module] = Start(FUNCTION.format(module=module), event, environment)
     peer = FUNCTION.format(module="dev.benchmark.peer")
     starts["peer"] = starts["list_token_bundles"]._replace(work=peer)
     encrypted = Forwarder(database_url, _certified(scratch / "authority.pem"))
