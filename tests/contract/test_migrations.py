@@ -15,6 +15,7 @@ from migrations.engine import make_engine
 from shared.database.tables import metadata
 from shared.settings import Timeouts
 from tests.conftest import CreateDatabase, use_settings
+from tests.postgres import connected, execute
 
 CONFIG = Config(toml_file=ROOT / "pyproject.toml")
 ADVISORY_LOCK = 7_263_548_190
@@ -79,32 +80,24 @@ def test_up_down_up(empty_database: str, migrated_database: str) -> None:
 def test_older_bundles_begin_their_history_as_they_are(empty_database: str) -> None:
     with use_settings(DATABASE_URL=empty_database):
         command.upgrade(CONFIG, "0001")
-        engine = make_engine(empty_database, Timeouts())
-        with engine.begin() as connection:
-            connection.execute(
-                text("INSERT INTO token_bundle (name, token_amount, price, version) VALUES ('Old', 1, 2, 5)")
-            )
+        old = "INSERT INTO token_bundle (name, token_amount, price, version) VALUES ('Old', 1, 2, 5)"
+        execute(empty_database, old)
         command.upgrade(CONFIG, "head")
-        with engine.begin() as connection:
-            query = "SELECT version, action, bundle ->> 'name', subject FROM token_bundle_change"
-            assert connection.execute(text(query)).all() == [(5, "created", "Old", None)]
-        engine.dispose()
+    history = "SELECT version, action, bundle ->> 'name', subject FROM token_bundle_change"
+    assert execute(empty_database, history) == [[5, "created", "Old", None]]
 
 
 def test_runs_take_turns(empty_database: str) -> None:
-    with use_settings(DATABASE_URL=empty_database):
-        engine = make_engine(empty_database, Timeouts())
-        with engine.connect() as other_run:
-            other_run.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
-            run = subprocess.Popen([sys.executable, "-m", "alembic", "upgrade", "head"], cwd=ROOT)
-            try:
-                with pytest.raises(subprocess.TimeoutExpired):
-                    run.wait(timeout=3)
-                assert shape(empty_database) == []
-                other_run.invalidate()
-                assert run.wait(timeout=30) == 0
-            finally:
-                run.kill()
-                run.wait()
-        engine.dispose()
+    with use_settings(DATABASE_URL=empty_database), connected(empty_database) as other_run:
+        other_run.run(f"SELECT pg_advisory_lock({ADVISORY_LOCK})")
+        run = subprocess.Popen([sys.executable, "-m", "alembic", "upgrade", "head"], cwd=ROOT)
+        try:
+            with pytest.raises(subprocess.TimeoutExpired):
+                run.wait(timeout=3)
+            assert shape(empty_database) == []
+            other_run.run(f"SELECT pg_advisory_unlock({ADVISORY_LOCK})")
+            assert run.wait(timeout=30) == 0
+        finally:
+            run.kill()
+            run.wait()
     assert shape(empty_database)

@@ -208,18 +208,6 @@ def each_role_can_just_what_its_function_needs(document: Document) -> Iterator[s
             yield f"{name} may {action} {resource} and need not, or the reverse."
 
 
-CHECKS: list[Check] = [
-    each_route_wants_a_token_with_its_scope,
-    nothing_is_allowed_on_everything,
-    each_function_is_in_the_vpc,
-    each_function_has_its_own_concurrency,
-    each_handler_is_a_function_in_a_file,
-    each_function_has_the_variables_of_the_settings,
-    each_endpoint_waits_for_the_migration,
-    each_change_is_published,
-    each_log_is_kept_for_a_while,
-    each_role_can_just_what_its_function_needs,
-]
 GET = "Resources/GetTokenBundle/Properties"
 GET_AUTH = f"{GET}/Events/Get/Properties/Auth"
 API = "Resources/AdminApi/Properties"
@@ -229,77 +217,71 @@ ROLE = "Resources/GetTokenBundleRole/Properties"
 ALL = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
 LOGGING_ROLE = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
 
-
-BROKEN: list[tuple[Check, str, Any, str]] = [
-    (
-        each_route_wants_a_token_with_its_scope,
-        f"{API}/Auth/DefaultAuthorizer",
-        DROPPED,
-        "checks no token",
-    ),
-    (each_route_wants_a_token_with_its_scope, f"{API}/Auth/Authorizers/Jwt", {}, "checks no token"),
-    (each_route_wants_a_token_with_its_scope, f"{GET_AUTH}/Authorizer", "NONE", "another authorizer"),
-    (each_route_wants_a_token_with_its_scope, GET_AUTH, DROPPED, "not want its scope"),
-    (each_route_wants_a_token_with_its_scope, f"{GET_AUTH}/AuthorizationScopes", [WRITE], "its scope"),
-    (nothing_is_allowed_on_everything, f"{POLICY}/0", ALL, "s3:GetObject is allowed on *"),
-    (nothing_is_allowed_on_everything, f"{POLICY}/0", {**ALL, "Resource": ["a", "*"]}, "is allowed on *"),
-    (nothing_is_allowed_on_everything, f"{POLICY}/0", {**ALL, "Action": "*", "Resource": "a"}, "on a"),
-    (each_function_is_in_the_vpc, f"{GLOBALS}/VpcConfig", DROPPED, "Migrate is not"),
-    (each_function_is_in_the_vpc, f"{GET}/VpcConfig", {"SubnetIds": []}, "GetTokenBundle is not"),
-    (each_function_has_its_own_concurrency, f"{GLOBALS}/ReservedConcurrentExecutions", DROPPED, "Get"),
-    (each_handler_is_a_function_in_a_file, f"{GET}/Handler", "missing.handler", "no missing.handler"),
-    (each_handler_is_a_function_in_a_file, f"{GET}/Handler", "get_token_bundle.run", "bundle.run"),
-    (each_handler_is_a_function_in_a_file, f"{GET}/CodeUri", "shared/", "no get_token_bundle"),
-    (each_function_has_the_variables_of_the_settings, f"{GLOBALS}/Environment/Variables/X", "1", "in X"),
-    (
-        each_function_has_the_variables_of_the_settings,
-        f"{GLOBALS}/Environment/Variables/LOG_LEVEL",
-        DROPPED,
-        "LOG_LEVEL",
-    ),
-    (each_endpoint_waits_for_the_migration, "Resources/GetTokenBundle/DependsOn", DROPPED, "GetTokenB"),
-    (
-        each_endpoint_waits_for_the_migration,
-        "Resources/Migration/Properties/CodeVersion",
-        DROPPED,
-        "Version",
-    ),
-    (each_change_is_published, f"{GLOBALS}/AutoPublishAliasAllProperties", DROPPED, "no alias"),
-    (each_change_is_published, "Resources/SharedLayer/Properties/PublishLambdaVersion", False, "Layer"),
-    (each_log_is_kept_for_a_while, f"{GET}/LoggingConfig/LogGroup", DROPPED, "log of its own"),
-    (each_log_is_kept_for_a_while, f"{GLOBALS}/LoggingConfig/LogFormat", "Text", "in JSON"),
-    (each_log_is_kept_for_a_while, "Resources/GetTokenBundleLogs", {"Type": "Other"}, "not kept"),
-    (each_log_is_kept_for_a_while, f"{API}/AccessLogSettings", DROPPED, "access log"),
-    (each_role_can_just_what_its_function_needs, f"{GET}/Role", DROPPED, "no role of its own"),
-    (each_role_can_just_what_its_function_needs, f"{GET}/Policies", [LOGGING_ROLE], "role of its own"),
-    (
-        each_role_can_just_what_its_function_needs,
-        f"{ROLE}/ManagedPolicyArns/0",
-        LOGGING_ROLE,
-        "elsewhere",
-    ),
-    (
-        each_role_can_just_what_its_function_needs,
-        f"{ROLE}/Policies/0/PolicyDocument/More",
-        ALL,
-        "may s3:",
-    ),
-    (each_role_can_just_what_its_function_needs, f"{ROLE}/Policies", DROPPED, "may logs:PutLogEvents"),
-]
+# Of each check what it must find: a value in a place of the template, and the problem that is named.
+BROKEN: dict[Check, list[tuple[str, Any, str]]] = {
+    each_route_wants_a_token_with_its_scope: [
+        (f"{API}/Auth/DefaultAuthorizer", DROPPED, "checks no token"),
+        (f"{API}/Auth/Authorizers/Jwt", {}, "checks no token"),
+        (f"{GET_AUTH}/Authorizer", "NONE", "another authorizer"),
+        (GET_AUTH, DROPPED, "not want its scope"),
+        (f"{GET_AUTH}/AuthorizationScopes", [WRITE], "not want its scope"),
+    ],
+    nothing_is_allowed_on_everything: [
+        (f"{POLICY}/0", ALL, "s3:GetObject is allowed on *"),
+        (f"{POLICY}/0", {**ALL, "Resource": ["a", "*"]}, "is allowed on *"),
+        (f"{POLICY}/0", {**ALL, "Action": "*", "Resource": "a"}, "* is allowed on a"),
+    ],
+    each_function_is_in_the_vpc: [
+        (f"{GLOBALS}/VpcConfig", DROPPED, "Migrate is not"),
+        (f"{GET}/VpcConfig", {"SubnetIds": []}, "GetTokenBundle is not"),
+    ],
+    each_function_has_its_own_concurrency: [
+        (f"{GLOBALS}/ReservedConcurrentExecutions", DROPPED, "GetTokenBundle can use up"),
+    ],
+    each_handler_is_a_function_in_a_file: [
+        (f"{GET}/Handler", "missing.handler", "no missing.handler"),
+        (f"{GET}/Handler", "get_token_bundle.run", "no get_token_bundle.run"),
+        (f"{GET}/CodeUri", "shared/", "no get_token_bundle"),
+    ],
+    each_function_has_the_variables_of_the_settings: [
+        (f"{GLOBALS}/Environment/Variables/X", "1", "differ in X"),
+        (f"{GLOBALS}/Environment/Variables/LOG_LEVEL", DROPPED, "differ in LOG_LEVEL"),
+    ],
+    each_endpoint_waits_for_the_migration: [
+        ("Resources/GetTokenBundle/DependsOn", DROPPED, "GetTokenBundle does not wait"),
+        ("Resources/Migration/Properties/CodeVersion", DROPPED, "not depend on ${Migrate.Version}"),
+    ],
+    each_change_is_published: [
+        (f"{GLOBALS}/AutoPublishAliasAllProperties", DROPPED, "no alias"),
+        ("Resources/SharedLayer/Properties/PublishLambdaVersion", False, "SharedLayer alone"),
+    ],
+    each_log_is_kept_for_a_while: [
+        (f"{GET}/LoggingConfig/LogGroup", DROPPED, "no log of its own"),
+        (f"{GLOBALS}/LoggingConfig/LogFormat", "Text", "in JSON"),
+        ("Resources/GetTokenBundleLogs", {"Type": "Other"}, "not kept"),
+        (f"{API}/AccessLogSettings", DROPPED, "access log"),
+    ],
+    each_role_can_just_what_its_function_needs: [
+        (f"{GET}/Role", DROPPED, "no role of its own"),
+        (f"{GET}/Policies", [LOGGING_ROLE], "no role of its own"),
+        (f"{ROLE}/ManagedPolicyArns/0", LOGGING_ROLE, "a policy from elsewhere"),
+        (f"{ROLE}/Policies/0/PolicyDocument/More", ALL, "may s3:"),
+        (f"{ROLE}/Policies", DROPPED, "may logs:PutLogEvents"),
+    ],
+}
 
 
-@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("check", BROKEN)
 def test_the_template(check: Check) -> None:
     assert list(check(DOCUMENT)) == []
 
 
-@pytest.mark.parametrize(("check", "place", "value", "problem"), BROKEN)
+@pytest.mark.parametrize(
+    ("check", "place", "value", "problem"),
+    [(check, *found) for check, wanted in BROKEN.items() for found in wanted],
+)
 def test_each_check_finds_what_is_broken(check: Check, place: str, value: Any, problem: str) -> None:
     assert any(problem in found for found in check(broken(place, value)))
-
-
-def test_each_check_is_shown_to_find_something() -> None:
-    assert {check for check, *_ in BROKEN} == set(CHECKS)
 
 
 def broken(place: str, value: Any) -> Document:

@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import httpx
-import pg8000.native
-from sqlalchemy import make_url
 
 from shared.errors import DatabaseUnavailableError, OutcomeUnknownError
 from tests.e2e.serving import BUNDLES, Gateway
+from tests.postgres import execute
 
 CLIENTS = 4
 SHARED = 3
@@ -79,7 +78,7 @@ class Load:
         assert not self.account.wrong, self.account.wrong
         return time.monotonic() - began
 
-    def _count(self, *whats: str) -> None:
+    def count(self, *whats: str) -> None:
         with self.news:
             self.account.counts.update(whats)
             self.news.notify_all()
@@ -87,11 +86,8 @@ class Load:
     def _run(self, number: int) -> None:
         # A connection for each request, so that every process of the gateway gets some of each client's.
         limits = httpx.Limits(max_keepalive_connections=0)
-        headers = {"authorization": f"Bearer {self.token}"}
         try:
-            with httpx.Client(
-                base_url=self.gateway.url, headers=headers, limits=limits, timeout=20, trust_env=False
-            ) as http:
+            with self.gateway.client(self.token, limits=limits) as http:
                 Client(self, http, number).run()
         except Exception as error:
             with self.news:
@@ -123,7 +119,7 @@ class Client:
         except httpx.TransportError:
             assert self.load.answers_may_be_lost, "an answer is lost"
             self.account.unknown.add(what)
-            self.load._count("answers lost")  # noqa: SLF001 - one of the two is nothing without the other
+            self.load.count("answers lost")
             return None
         if answer.status_code != 503:
             return answer
@@ -132,11 +128,11 @@ class Client:
         assert int(answer.headers["retry-after"]) > 0
         if problem["detail"] == OutcomeUnknownError.detail:
             self.account.unknown.add(what)
-            self.load._count("outcome unknown")  # noqa: SLF001
+            self.load.count("outcome unknown")
         else:
             assert problem["detail"] == DatabaseUnavailableError.detail
             self.account.refused.add(what)
-            self.load._count("refused")  # noqa: SLF001
+            self.load.count("refused")
         return None
 
     def create(self, name: str) -> dict[str, Any]:
@@ -144,7 +140,7 @@ class Client:
         headers = {"idempotency-key": name}
         body = VALID | {"name": name}
         while (answer := self.ask(name, "POST", "", json=body, headers=headers)) is None:
-            self.load._count("retried")  # noqa: SLF001
+            self.load.count("retried")
         assert answer.status_code == 201, answer.text
         bundle: dict[str, Any] = answer.json()["bundle"]
         assert (bundle["name"], bundle["version"]) == (name, 1)
@@ -157,45 +153,35 @@ class Client:
     def read(self, bundle: dict[str, Any]) -> httpx.Response:
         path = f"/{bundle['id']}"
         while (answer := self.ask("", "GET", path)) is None:
-            self.load._count("retried")  # noqa: SLF001
+            self.load.count("retried")
         assert answer.status_code == 200, answer.text
         found = answer.json()["bundle"]
         assert (found["id"], found["name"]) == (bundle["id"], bundle["name"])
-        self.load._count("read")  # noqa: SLF001
+        self.load.count("read")
         return answer
 
     def update(self, bundle: dict[str, Any], description: str) -> None:
         """Change what was just read, once: whether that was made is for the history to say."""
         read = self.read(bundle)
-        answer = self.ask(
-            description,
-            "PATCH",
-            f"/{bundle['id']}",
-            json={"description": description},
-            headers={"if-match": read.headers["etag"]},
-        )
+        change, tag = {"description": description}, {"if-match": read.headers["etag"]}
+        answer = self.ask(description, "PATCH", f"/{bundle['id']}", json=change, headers=tag)
         if answer is None:
             return
         if answer.status_code == 412:
             self.account.refused.add(description)
-            self.load._count("conflicts")  # noqa: SLF001
+            self.load.count("conflicts")
             return
         assert answer.status_code == 200, answer.text
-        changed = answer.json()["bundle"]
-        assert changed == {
-            **read.json()["bundle"],
-            "description": description,
-            "version": changed["version"],
-            "updated_at": changed["updated_at"],
-        }
-        assert changed["version"] == read.json()["bundle"]["version"] + 1
+        changed, before = answer.json()["bundle"], read.json()["bundle"]
+        new = {"version": before["version"] + 1, "updated_at": changed["updated_at"]}
+        assert changed == before | change | new
         self.acknowledge(changed)
 
     def acknowledge(self, bundle: dict[str, Any]) -> None:
         self.account.acknowledged.append(
             Write(bundle["id"], bundle["version"], bundle["name"], bundle["description"])
         )
-        self.load._count("acknowledged")  # noqa: SLF001
+        self.load.count("acknowledged")
 
 
 @contextmanager
@@ -231,19 +217,15 @@ def audit(account: Account, database_url: str, tell: Callable[[str], None]) -> N
         for write in account.acknowledged
     }
     acknowledged_twice = len(account.acknowledged) - len(set(account.acknowledged))
-    tell(
-        ", ".join(
-            [
-                *(f"{what} {count}" for what, count in sorted(account.counts.items())),
-                f"unknown and made {sum(1 for what in account.unknown if made[what])}",
-                f"history {len(history)}",
-                f"missing {len(missing)}",
-                f"doubled {len(doubled) + acknowledged_twice}",
-                f"gaps {len(gaps)}",
-                f"refused but made {len(refused_but_made)}",
-            ]
-        )
-    )
+    counts = dict(sorted(account.counts.items())) | {
+        "unknown and made": sum(1 for what in account.unknown if made[what]),
+        "history": len(history),
+        "missing": len(missing),
+        "doubled": len(doubled) + acknowledged_twice,
+        "gaps": len(gaps),
+        "refused but made": len(refused_but_made),
+    }
+    tell(", ".join(f"{what} {count}" for what, count in counts.items()))
     assert not missing
     assert not doubled
     assert not acknowledged_twice
@@ -254,17 +236,10 @@ def audit(account: Account, database_url: str, tell: Callable[[str], None]) -> N
 
 def _stored(database_url: str) -> tuple[list[Write], list[Write]]:
     """Return the whole history in order, and the bundles."""
-    with connected(database_url) as database:
-        history = database.run(
-            "SELECT bundle_id::text, version, bundle->>'name', bundle->>'description'"
-            " FROM token_bundle_change ORDER BY bundle_id, version"
-        )
-        bundles = database.run("SELECT id::text, version, name, description FROM token_bundle")
-    return [Write(*row) for row in history], [Write(*row) for row in bundles]
-
-
-def connected(database_url: str) -> pg8000.native.Connection:
-    url = make_url(database_url)
-    return pg8000.native.Connection(
-        url.username or "", host=url.host, port=url.port, database=url.database, ssl_context=False
+    history = execute(
+        database_url,
+        "SELECT bundle_id::text, version, bundle->>'name', bundle->>'description'"
+        " FROM token_bundle_change ORDER BY bundle_id, version",
     )
+    bundles = execute(database_url, "SELECT id::text, version, name, description FROM token_bundle")
+    return [Write(*row) for row in history], [Write(*row) for row in bundles]

@@ -4,14 +4,16 @@ import os
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
-import pytest
+
+from tests.postgres import server_pid
+from tests.waiting import until
 
 ROOT = Path(__file__).parent.parent.parent
 BUNDLES = "/api/v1/admin/token-bundles"
@@ -35,26 +37,19 @@ class Gateway:
 
     @property
     def postgres_pid(self) -> int:
-        return int(self._postgres[0])
-
-    @property
-    def postgres_port(self) -> int:
-        return int(self._postgres[3])
+        return server_pid(self.folder / "postgres")
 
     @property
     def database_url(self) -> str:
-        return f"postgresql://postgres@127.0.0.1:{self.postgres_port}/token_bundles"
-
-    @property
-    def _postgres(self) -> list[str]:
-        return (self.folder / "postgres" / "postmaster.pid").read_text().splitlines()
+        port = (self.folder / "postgres" / "postmaster.pid").read_text().splitlines()[3]
+        return f"postgresql://postgres@127.0.0.1:{port}/token_bundles"
 
     def token(self, *arguments: str) -> str:
         return run_dev(self.folder, "token", *arguments).stdout.strip()
 
-    def client(self, token: str | None = None) -> httpx.Client:
+    def client(self, token: str | None = None, **options: Any) -> httpx.Client:
         headers = {"authorization": f"Bearer {token}"} if token else {}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=20, trust_env=False)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=20, trust_env=False, **options)
 
     def stop(self, number: int) -> int:
         """Send a signal as a terminal does: to the whole process group."""
@@ -100,21 +95,13 @@ def serving(folder: Path, *arguments: str, root: Path = ROOT, **environment: str
 
 
 def _printed_url(process: subprocess.Popen[bytes], output: Path) -> str:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        if found := re.search(r"^curl -sS (http://127\.0\.0\.1:\d+)/", output.read_text(), re.MULTILINE):
-            return found[1]
-        time.sleep(0.05)
-    return pytest.fail(f"the gateway did not start:\n{output.read_text()}")
+    def found() -> re.Match[str] | None:
+        return re.search(r"^curl -sS (http://127\.0\.0\.1:\d+)/", output.read_text(), re.MULTILINE)
 
-
-def eventually(condition: Callable[[], bool], seconds: float = STOP_SECONDS) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
+    until(lambda: found() or process.poll() is not None)
+    printed = found()
+    assert printed, f"the gateway did not start:\n{output.read_text()}"
+    return printed[1]
 
 
 def is_running(pid: int) -> bool:

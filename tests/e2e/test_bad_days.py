@@ -6,7 +6,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -17,8 +16,10 @@ import pytest
 import dev.database.postgres
 from dev.database.postgres import postgres
 from tests.e2e import serving
-from tests.e2e.load import VALID, Load, audit, connected, load_on
-from tests.e2e.serving import BUNDLES, Gateway, eventually
+from tests.e2e.load import VALID, Load, audit, load_on
+from tests.e2e.serving import BUNDLES, Gateway
+from tests.postgres import EMPTY, connected, execute, server_pid
+from tests.waiting import until
 
 ROUNDS = 10 if os.environ.get("TEST_SIZE") == "full" else 2
 WORKERS = 2
@@ -41,8 +42,7 @@ class Server:
 
     def stop(self, number: int) -> None:
         """Stop as the signal says: SIGINT is Postgres' fast shutdown, SIGQUIT the immediate one."""
-        pid = int((self.folder / "postmaster.pid").read_text().split()[0])
-        os.kill(pid, number)
+        os.kill(server_pid(self.folder), number)
         self.running.__exit__(None, None, None)
 
     def start(self) -> None:
@@ -89,8 +89,7 @@ def token(gateway: Gateway) -> str:
 
 @pytest.fixture(autouse=True)
 def empty(gateway: Gateway, server: Server) -> None:  # noqa: ARG001 - which migrates the database
-    with connected(server.url) as database:
-        database.run("TRUNCATE token_bundle, token_bundle_change, token_bundle_idempotency_key")
+    execute(server.url, EMPTY)
 
 
 @pytest.fixture
@@ -129,31 +128,6 @@ class TestKilledBackends:
         tell(f"killed {killed}, refused 0")
         assert killed
 
-    def test_waiting_for_a_lock(self, gateway: Gateway, token: str, server: Server) -> None:
-        waiting = f"SELECT pg_terminate_backend(pid, 20000) {OTHERS} AND wait_event_type = 'Lock'"
-        statuses = []
-        with (
-            gateway.client(token) as client,
-            connected(server.url) as database,
-            connected(server.url) as other,
-        ):
-            path = f"{BUNDLES}/{client.post(BUNDLES, json=VALID | {'name': 'n'}).json()['bundle']['id']}"
-
-            def write() -> None:
-                statuses.append(client.patch(path, json={"description": "refused"}).status_code)
-
-            for _ in range(ROUNDS):
-                database.run("BEGIN")
-                database.run("SELECT FROM token_bundle FOR UPDATE")
-                writer = threading.Thread(target=write)
-                writer.start()
-                assert eventually(lambda: bool(other.run(waiting)))
-                writer.join()
-                database.run("ROLLBACK")
-                assert client.get(path).json()["bundle"]["version"] == 1
-            assert statuses == [503] * ROUNDS
-            assert client.patch(path, json={"description": "made"}).json()["bundle"]["version"] == 2
-
     def test_under_load(self, gateway: Gateway, token: str, server: Server, tell: Tell) -> None:
         killed = 0
         with audited_load(gateway, token, server, tell) as load, connected(server.url) as database:
@@ -190,7 +164,7 @@ class TestKilledWorker:
                 victim = _workers(gateway).pop()
                 os.kill(victim, signal.SIGKILL)
                 load.wait_for("acknowledged", 20)
-                assert eventually(partial(_has_all_but, gateway, victim))
+                until(partial(_has_all_but, gateway, victim))
 
 
 def _has_all_but(gateway: Gateway, victim: int) -> bool:

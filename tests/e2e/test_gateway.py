@@ -1,14 +1,9 @@
 """The gateway from outside: what a caller sees, and what becomes of its processes."""
 
-import base64
-import hashlib
-import hmac
 import json
 import re
 import shutil
 import signal
-import socket
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,21 +12,12 @@ from typing import Any
 import httpx
 import jwt
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.e2e.serving import BUNDLES, ROOT, Gateway, eventually, is_running
+from tests.e2e.serving import BUNDLES, ROOT, Gateway, is_running
+from tests.waiting import listens, until
 
 ORIGIN = "http://localhost:5173"
 BUNDLE = {"name": "Starter", "token_amount": 1000, "price": "9.90"}
-
-
-@pytest.fixture(scope="module")
-def key(gateway: Gateway) -> rsa.RSAPrivateKey:
-    pem = (gateway.folder / "signing-key.pem").read_bytes()
-    key = serialization.load_pem_private_key(pem, password=None)
-    assert isinstance(key, rsa.RSAPrivateKey)
-    return key
 
 
 @pytest.fixture
@@ -50,62 +36,14 @@ class TestWhoMayCall:
         assert (answer.status_code, answer.json()) == (401, {"message": "Unauthorized"})
         assert answer.headers["www-authenticate"] == "Bearer"
 
-    @pytest.mark.parametrize(
-        "changes",
-        [
-            {"exp": 1},
-            {"exp": None},
-            {"iss": "https://issuer.example.com"},
-            {"iss": None},
-            {"aud": "another-api"},
-            {"aud": None},
-            {"aud": None, "client_id": "another-client"},
-            {"nbf": time.time() + 3600},
-            {"iat": time.time() + 3600},
-        ],
-        ids=str,
-    )
-    def test_nobody_with_such_claims(
-        self, anonymous: httpx.Client, token: str, key: rsa.RSAPrivateKey, changes: dict[str, Any]
+    def test_nobody_with_a_token_that_is_not_to_be_trusted(
+        self, anonymous: httpx.Client, gateway: Gateway, token: str
     ) -> None:
-        changed = {name: value for name, value in (_claims(token) | changes).items() if value is not None}
-        forged = jwt.encode(changed, key, "RS256", headers=jwt.get_unverified_header(token))
-
-        answer = anonymous.get(BUNDLES, headers={"authorization": f"Bearer {forged}"})
-
-        assert (answer.status_code, answer.json()) == (401, {"message": "Unauthorized"})
-        assert 'error="invalid_token"' in answer.headers["www-authenticate"]
-
-    def test_nobody_with_another_key(self, anonymous: httpx.Client, token: str) -> None:
-        other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        forged = jwt.encode(_claims(token), other, "RS256", headers=jwt.get_unverified_header(token))
-
-        assert anonymous.get(BUNDLES, headers={"authorization": f"Bearer {forged}"}).status_code == 401
-
-    def test_nobody_with_an_unknown_kid(
-        self, anonymous: httpx.Client, token: str, key: rsa.RSAPrivateKey
-    ) -> None:
-        forged = jwt.encode(_claims(token), key, "RS256", headers={"kid": "another"})
-
-        assert anonymous.get(BUNDLES, headers={"authorization": f"Bearer {forged}"}).status_code == 401
-
-    def test_nobody_without_a_signature(self, anonymous: httpx.Client, token: str) -> None:
-        kid = {"kid": jwt.get_unverified_header(token)["kid"]}
-        for forged in (jwt.encode(_claims(token), "", "none", headers=kid), token.rpartition(".")[0] + "."):
-            assert anonymous.get(BUNDLES, headers={"authorization": f"Bearer {forged}"}).status_code == 401
-
-    def test_nobody_with_the_public_key_as_a_secret(
-        self, anonymous: httpx.Client, token: str, key: rsa.RSAPrivateKey
-    ) -> None:
-        header = jwt.get_unverified_header(token) | {"alg": "HS256"}
-        public = key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        # PyJWT refuses to make such a token.
-        signed = f"{_encoded(json.dumps(header).encode())}.{token.split('.')[1]}"
-        forged = f"{signed}.{_encoded(hmac.digest(public, signed.encode(), hashlib.sha256))}"
-
-        assert anonymous.get(BUNDLES, headers={"authorization": f"Bearer {forged}"}).status_code == 401
+        forged = token.rpartition(".")[0] + "." + "A" * 342
+        for bad in (gateway.token("--expires-in", "-1"), forged):
+            answer = anonymous.get(BUNDLES, headers={"authorization": f"Bearer {bad}"})
+            assert (answer.status_code, answer.json()) == (401, {"message": "Unauthorized"})
+            assert 'error="invalid_token"' in answer.headers["www-authenticate"]
 
     def test_nobody_without_the_scope(self, gateway: Gateway, bundle: dict[str, Any]) -> None:
         with gateway.client(gateway.token("--scope", "token-bundles:read other")) as reader:
@@ -140,29 +78,37 @@ class TestRoutes:
     @pytest.mark.parametrize(
         ("method", "path"),
         [
-            ("GET", "/"),
-            ("GET", "/api/v1/admin"),
-            ("GET", f"{BUNDLES}/{uuid.UUID(int=1)}/"),
-            ("GET", f"{BUNDLES}//"),
-            ("GET", f"{BUNDLES}/{uuid.UUID(int=1)}/activate"),
-            ("POST", f"{BUNDLES}/{uuid.UUID(int=1)}"),
-            ("DELETE", BUNDLES),
-            ("OPTIONS", BUNDLES),
+            ("GET", "/"), ("GET", f"{BUNDLES[:-1]}/"), ("PUT", f"{BUNDLES}/"), ("DELETE", f"{BUNDLES}/1/"),
+            ("DELETE", BUNDLES), ("OPTIONS", BUNDLES), ("HEAD", BUNDLES),
         ],
-    )
+    )  # fmt: skip
     def test_no_other_path_or_method(self, admin: httpx.Client, method: str, path: str) -> None:
         answer = admin.request(method, path)
 
-        assert (answer.status_code, answer.json()) == (404, {"message": "Not Found"})
+        assert answer.status_code == 404
+        # The gateway's own answer, not a function's.
+        assert answer.headers["content-type"] == "application/json"
 
-    def test_head_is_no_get(self, admin: httpx.Client) -> None:
-        assert admin.head(BUNDLES).status_code == 404
+    @pytest.mark.parametrize(
+        ("method", "path"),
+        [
+            ("GET", "//"),
+            ("GET", "/1/"),
+            ("GET", "/1/activate"),
+            ("GET", "/{proxy+}/"),
+            ("POST", "/1"),
+            ("POST", "/1/"),
+        ],
+    )
+    def test_what_is_below_the_collection_and_nothing(
+        self, admin: httpx.Client, anonymous: httpx.Client, method: str, path: str
+    ) -> None:
+        """The greedy route that serves the collection's slash takes it, and its function finds nothing."""
+        assert anonymous.request(method, BUNDLES + path).status_code == 401
+        answer = admin.request(method, BUNDLES + path)
 
-    def test_a_slash_after_the_collection(self, admin: httpx.Client) -> None:
-        assert admin.get(f"{BUNDLES}/").json() == admin.get(BUNDLES).json()
-        created = admin.post(f"{BUNDLES}/", json=BUNDLE)
-        assert created.status_code == 201
-        assert admin.delete(str(created.url.join(created.headers["location"]))).status_code == 200
+        assert answer.status_code == 404
+        assert answer.headers["content-type"] == "application/problem+json"
 
     def test_every_answer_has_the_request_id(self, admin: httpx.Client, anonymous: httpx.Client) -> None:
         problem = admin.get(f"{BUNDLES}/{uuid.uuid4()}")
@@ -186,19 +132,13 @@ class TestCors:
         assert (answer.status_code, answer.content) == (204, b"")
         assert answer.headers["access-control-allow-origin"] == ORIGIN
         assert _listed(answer, "allow-methods") == {"GET", "POST", "PUT", "PATCH", "DELETE"}
-        assert _listed(answer, "allow-headers") == {
-            "Authorization",
-            "Content-Type",
-            "If-Match",
-            "If-None-Match",
-            "Idempotency-Key",
-        }
+        conditional = {"If-Match", "If-None-Match", "Idempotency-Key"}
+        assert _listed(answer, "allow-headers") == {"Authorization", "Content-Type"} | conditional
         assert "access-control-allow-credentials" not in answer.headers
 
     @pytest.mark.parametrize(
         "changes",
         [
-            {"origin": "https://evil.example.com"},
             {"origin": "http://localhost:5173.evil.example.com"},
             {"origin": "null"},
             {"access-control-request-method": "TRACE"},
@@ -257,12 +197,13 @@ class TestRequests:
     def test_a_bundle_from_first_to_last(self, admin: httpx.Client) -> None:
         created = admin.post(
             BUNDLES,
-            content=b'{"name": " Starter ", "token_amount": 1000, "price": 9.9}',
+            content='{"name": " Größe 🎈 ", "token_amount": 1000, "price": 9.9}'.encode(),
             headers={"content-type": "application/json; charset=utf-8"},
         )
         assert created.status_code == 201, created.text
         bundle = created.json()["bundle"]
-        assert (bundle["name"], bundle["price"], bundle["version"]) == ("Starter", "9.90", 1)
+        assert (bundle["name"], bundle["price"], bundle["version"]) == ("Größe 🎈", "9.90", 1)
+        assert _ids(admin.get(BUNDLES, params={"q": "größe 🎈"})) == [bundle["id"]]
         place = created.url.join(created.headers["location"]).path
         assert place == f"{BUNDLES}/{bundle['id']}"
 
@@ -271,40 +212,17 @@ class TestRequests:
         assert read.headers["etag"] == created.headers["etag"]
 
         for method, change in (("PUT", {"price": "12"}), ("PATCH", {"description": "For a start"})):
-            changed = admin.request(method, place, json=change)
-            assert changed.status_code == 200, changed.text
-        assert changed.json()["bundle"] | {"updated_at": ""} == bundle | {
-            "price": "12.00",
-            "description": "For a start",
-            "version": 3,
-            "updated_at": "",
-        }
-        assert changed.headers["etag"] != read.headers["etag"]
+            changed = admin.request(method, place, json=change).json()["bundle"]
+        fields = {"price": "12.00", "description": "For a start", "version": 3}
+        assert changed == bundle | fields | {"updated_at": changed["updated_at"]}
 
         assert admin.post(f"{place}/deactivate").json()["bundle"]["is_active"] is False
         assert bundle["id"] not in _ids(admin.get(BUNDLES, params={"include_inactive": "false"}))
         assert admin.post(f"{place}/activate").json()["bundle"]["is_active"] is True
         assert bundle["id"] in _ids(admin.get(BUNDLES, params={"include_inactive": "false"}))
 
-        deleted = admin.delete(place)
-        assert deleted.status_code == 200
-        assert deleted.json()["message"]
+        assert admin.delete(place).json()["message"]
         assert admin.get(place).status_code == 404
-        assert admin.delete(place).status_code == 404
-
-    def test_a_problem_is_problem_json(self, admin: httpx.Client) -> None:
-        answer = admin.post(BUNDLES, json={"name": "", "token_amount": 0, "price": "1.234"})
-
-        assert answer.status_code == 400
-        assert answer.headers["content-type"] == "application/problem+json"
-        assert {error["pointer"] for error in answer.json()["errors"]} == {"/name", "/token_amount", "/price"}
-
-    def test_text_beyond_ascii(self, admin: httpx.Client) -> None:
-        created = admin.post(BUNDLES, json=BUNDLE | {"name": "Größe 🎈"}).json()["bundle"]
-
-        found = admin.get(BUNDLES, params={"q": "größe 🎈"}).json()["items"]
-        admin.delete(f"{BUNDLES}/{created['id']}")
-        assert [item["name"] for item in found] == ["Größe 🎈"]
 
     def test_a_repeated_parameter_is_a_list(self, admin: httpx.Client, bundle: dict[str, Any]) -> None:
         other = admin.post(BUNDLES, json=BUNDLE | {"price": "99"}).json()["bundle"]
@@ -314,27 +232,24 @@ class TestRequests:
         admin.delete(f"{BUNDLES}/{other['id']}")
         assert _ids(page) == [other["id"], bundle["id"]]
 
-    def test_a_binary_body(self, admin: httpx.Client) -> None:
-        answer = admin.post(
-            BUNDLES, content=b"\x89PNG\r\n\xff\x00", headers={"content-type": "application/octet-stream"}
-        )
+    @pytest.mark.parametrize(
+        ("content", "content_type", "status"),
+        [
+            (b'{"name": "", "token_amount": 0, "price": "1.234"}', "application/json", 400),
+            (b'{"name": "\xff\xfe"}', "application/json", 400),
+            (b" " * 65_537, "application/json", 413),
+            (b"\x89PNG\r\n\xff\x00", "application/octet-stream", 415),
+            (b"name=Starter", "application/x-www-form-urlencoded", 415),
+        ],
+        ids=lambda part: str(part)[:40],
+    )
+    def test_a_wrong_body_is_a_problem_of_the_function(
+        self, admin: httpx.Client, content: bytes, content_type: str, status: int
+    ) -> None:
+        answer = admin.post(BUNDLES, content=content, headers={"content-type": content_type})
 
-        assert answer.status_code == 415
-
-    def test_a_form_is_a_binary_body_too(self, admin: httpx.Client) -> None:
-        assert admin.post(BUNDLES, data={"name": "Starter"}).status_code == 415
-
-    def test_text_that_is_no_text(self, admin: httpx.Client) -> None:
-        answer = admin.post(
-            BUNDLES, content=b'{"name": "\xff\xfe"}', headers={"content-type": "application/json"}
-        )
-
-        assert answer.status_code == 400
-
-    def test_a_body_too_large_for_the_function(self, admin: httpx.Client) -> None:
-        answer = admin.post(BUNDLES, json=BUNDLE | {"description": "x" * 65_536})
-
-        assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
+        assert (answer.status_code, answer.json()["status"]) == (status, status)
+        assert answer.headers["content-type"] == "application/problem+json"
 
     def test_a_body_too_large_for_api_gateway(self, admin: httpx.Client) -> None:
         answer = admin.post(BUNDLES, content=b" " * (10 * 1024 * 1024 + 1))
@@ -353,7 +268,7 @@ class TestProcesses:
             assert gateway.stop(number) == 0
 
         assert not is_running(postgres)
-        assert _refuses_connections(gateway.url)
+        assert not listens(gateway.url)
         assert "Traceback" not in gateway.output.read_text()
 
     def test_a_killed_gateway_leaves_nothing_and_starts_again(self, start: Callable[..., Gateway]) -> None:
@@ -365,8 +280,8 @@ class TestProcesses:
 
         killed.stop(signal.SIGKILL)
 
-        assert eventually(lambda: not is_running(postgres))
-        assert eventually(lambda: _refuses_connections(killed.url))
+        until(lambda: not is_running(postgres))
+        until(lambda: not listens(killed.url))
         again = start("--workers", "1")
         with again.client(again.token()) as client:
             assert [item["name"] for item in client.get(BUNDLES).json()["items"]] == names
@@ -384,7 +299,7 @@ class TestProcesses:
             changed = "def handler(event, context):\n    return 'changed'\n"
             (root / "functions" / "list_token_bundles.py").write_text(changed)
 
-            assert eventually(lambda: _get(client, BUNDLES) == '"changed"')
+            until(lambda: _get(client, BUNDLES) == '"changed"')
         assert "Traceback" not in gateway.output.read_text()
 
     def test_the_printed_line_works(self, start: Callable[..., Gateway]) -> None:
@@ -403,10 +318,6 @@ def _claims(token: str) -> dict[str, Any]:
     return jwt.decode(token, options={"verify_signature": False})
 
 
-def _encoded(content: bytes) -> str:
-    return base64.urlsafe_b64encode(content).decode().rstrip("=")
-
-
 def _listed(answer: httpx.Response, name: str) -> set[str]:
     return {item.strip() for item in answer.headers[f"access-control-{name}"].split(",")}
 
@@ -420,13 +331,3 @@ def _get(client: httpx.Client, path: str) -> str:
         return client.get(path).text
     except httpx.TransportError:  # cut off by the reload
         return ""
-
-
-def _refuses_connections(url: str) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=1).close()
-    except ConnectionRefusedError:
-        return True
-    except OSError:
-        return False
-    return False

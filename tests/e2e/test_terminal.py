@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.client import TEMPLATE
-from tests.e2e.load import connected
-from tests.e2e.serving import BUNDLES, ENVIRONMENT, ROOT, Gateway, eventually, run_dev
+from tests.e2e.serving import BUNDLES, ENVIRONMENT, ROOT, Gateway, run_dev
+from tests.postgres import connected, execute
+from tests.waiting import until
 
 Start = Callable[..., Gateway]
 TIMES = r"\d\d:\d\d:\d\d"
@@ -32,7 +33,7 @@ class TestStart:
         told = [re.fullmatch(r" +(\d+\.\d) s  (.+)", line) for line in lines[:5]]
         assert [match[2] for match in told if match] == [
             f"Starting Postgres, with its data in {gateway.folder / 'postgres'}",
-            f"Migrating 127.0.0.1:{gateway.postgres_port}/token_bundles",
+            f"Migrating {gateway.database_url.partition('@')[2]}",
             "Created 12 sample bundles",
             f"Starting the gateway on {gateway.url}",
             "Ready",
@@ -53,19 +54,18 @@ class TestLog:
             for arguments in (["--expires-in", "-1"], ["--scope", "other"]):
                 client.get(BUNDLES, headers={"authorization": f"Bearer {gateway.token(*arguments)}"})
             client.post(BUNDLES, json={"name": "x", "token_amount": 1, "price": "1.234"})
-            with connected(gateway.database_url) as database:
-                database.run("ALTER TABLE token_bundle RENAME TO gone")
+            execute(gateway.database_url, "ALTER TABLE token_bundle RENAME TO gone")
             request_id = client.get(BUNDLES).json()["request_id"]
 
         # The answer is there before its line.
-        assert eventually(lambda: " → 500" in gateway.output.read_text())
+        until(lambda: " → 500" in gateway.output.read_text())
         _, _, log = gateway.output.read_text().partition("curl ")
         lines = log.splitlines()[2:]
         pattern = rf"{TIMES} (.*? → .*?)(?: \(request (\S+)\))?, \d+ ms"
         told = [match for line in lines if (match := re.fullmatch(pattern, line))]
         assert [match[1] for match in told] == [
             f"INFO    GET {BUNDLES}?q=%C3%A4%0A&page=1 → 200",
-            f"INFO    GET {BUNDLES}/%0A%1B%5B31m → 404 There is nothing at this address",
+            f"INFO    GET {BUNDLES}/%0A%1B%5B31m → 404 It does not exist, or not any more",
             "INFO    GET /nowhere → 404 Not Found",
             f"INFO    GET {BUNDLES} → 401 Unauthorized",
             f"INFO    GET {BUNDLES} → 401 signature has expired",
@@ -127,7 +127,7 @@ class TestLoad:
             ) as loading,
         ):
             count = "SELECT count(*) FROM token_bundle"
-            assert eventually(lambda: database.run(count) != [[0]])
+            until(lambda: database.run(count) != [[0]])
             loading.send_signal(signal.SIGINT)
             output, errors = loading.communicate(timeout=30)
 
@@ -184,8 +184,7 @@ class TestSentences:
 
     def test_a_database_that_newer_code_has_migrated(self, start: Start) -> None:
         gateway = start("--workers", "1", "--no-sample")
-        with connected(gateway.database_url) as database:
-            database.run("UPDATE alembic_version SET version_num = '9999'")
+        execute(gateway.database_url, "UPDATE alembic_version SET version_num = '9999'")
 
         for arguments in (("serve", "--port", "0"), ("migrate", "current"), ("load", "1")):
             ended = run_dev(gateway.folder, *arguments, DATABASE_URL=gateway.database_url)

@@ -1,25 +1,17 @@
 """Many at once: no update is lost, and nothing is created twice."""
 
-import multiprocessing
-import os
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import pytest
-from sqlalchemy import Engine, text
 
-from migrations.engine import make_engine
-from shared.settings import Timeouts
 from tests.client import request
 from tests.conftest import CreateDatabase
+from tests.integration.at_once import PROCESSES, at_once
+from tests.postgres import EMPTY, execute
 
-Result = TypeVar("Result")
-
-PROCESSES = 8
 WRITES = 200
 BUNDLES = 20
 KEYS = 50
@@ -35,28 +27,9 @@ class Accepted(NamedTuple):
 
 
 @pytest.fixture
-def shared_database(create_database: CreateDatabase, migrated_database: str) -> Iterator[tuple[str, Engine]]:
+def shared_database(create_database: CreateDatabase, migrated_database: str) -> str:
     """A database of its own, because what other processes write is committed."""
-    url = create_database(copy_of=migrated_database)
-    engine = make_engine(url, Timeouts())
-    yield url, engine
-    engine.dispose()
-
-
-def at_once(work: Callable[[int], Result], database_url: str) -> list[Result]:
-    """Do the work in all processes at the same moment, each with its number."""
-    context = multiprocessing.get_context("spawn")
-    ready = context.Barrier(PROCESSES)
-    with ProcessPoolExecutor(
-        PROCESSES, context, initializer=_prepare, initargs=(database_url, ready)
-    ) as pool:
-        return list(pool.map(work, range(PROCESSES), timeout=120))
-
-
-def _prepare(database_url: str, ready: Any) -> None:
-    os.environ.update(DATABASE_URL=database_url, LOG_LEVEL="WARNING")
-    request("GET")
-    ready.wait(timeout=60)
+    return create_database(copy_of=migrated_database)
 
 
 def write_with_if_match(bundle_ids: list[str], process: int) -> tuple[list[Accepted], Counter[int]]:
@@ -100,53 +73,43 @@ def create_with_the_same_keys(process: int) -> list[tuple[str, str, bool]]:
     return results
 
 
-def test_no_update_is_lost(shared_database: tuple[str, Engine], capsys: pytest.CaptureFixture[str]) -> None:
-    url, engine = shared_database
-    with engine.begin() as connection:
-        added = connection.execute(
-            text(
-                "WITH added AS (INSERT INTO token_bundle (name, token_amount, price)"
-                " SELECT 'Start', 1, 1 FROM generate_series(1, :count) RETURNING id)"
-                " SELECT id::text FROM added"
-            ),
-            {"count": BUNDLES},
-        )
-        bundle_ids = list(added.scalars())
+def assert_no_update_is_lost(database_url: str, **environment: str) -> None:
+    """Have all processes change the same bundles, and compare what they were told with the history."""
+    added = execute(
+        database_url,
+        EMPTY,
+        "INSERT INTO token_bundle (name, token_amount, price)"
+        f" SELECT 'Start', 1, 1 FROM generate_series(1, {BUNDLES}) RETURNING id::text",
+    )
+    bundle_ids = [bundle_id for (bundle_id,) in added]
 
-    results = at_once(partial(write_with_if_match, bundle_ids), url)
+    results = at_once(partial(write_with_if_match, bundle_ids), **environment)
 
     accepted = [write for writes, _ in results for write in writes]
     statuses = sum((counted for _, counted in results), Counter())
-    with engine.begin() as connection:
-        history = connection.execute(
-            text("SELECT bundle_id::text, version, action, bundle ->> 'name' FROM token_bundle_change")
-        ).all()
-        final = connection.execute(text("SELECT id::text, version FROM token_bundle")).all()
-    with capsys.disabled():
-        print(f"\n{statuses[200]} writes accepted, {statuses[412]} refused, {len(history)} in the history")
-    assert set(statuses) == {200, 412}
+    history = execute(
+        database_url, "SELECT bundle_id::text, version, action, bundle ->> 'name' FROM token_bundle_change"
+    )
+    final = execute(database_url, "SELECT id::text, version FROM token_bundle")
+    assert set(statuses) == {200, 412}, statuses
     assert statuses.total() == PROCESSES * WRITES
     assert sorted(accepted) == sorted(Accepted(*entry) for entry in history)
     assert len({write[:2] for write in accepted}) == len(accepted)
     made = Counter(write.bundle_id for write in accepted)
-    assert dict(final) == {bundle_id: 1 + made[bundle_id] for bundle_id in bundle_ids}
+    assert {bundle_id: version - 1 for bundle_id, version in final} == {id_: made[id_] for id_ in bundle_ids}
 
 
-def test_nothing_is_created_twice(
-    shared_database: tuple[str, Engine], capsys: pytest.CaptureFixture[str]
-) -> None:
-    url, engine = shared_database
+def test_no_update_is_lost(shared_database: str) -> None:
+    assert_no_update_is_lost(shared_database, DATABASE_URL=shared_database)
 
-    results = [result for results in at_once(create_with_the_same_keys, url) for result in results]
 
-    with engine.begin() as connection:
-        stored = set(connection.execute(text("SELECT id::text FROM token_bundle")).scalars())
-        entries = connection.scalar(text("SELECT count(*) FROM token_bundle_change"))
+def test_nothing_is_created_twice(shared_database: str) -> None:
+    told = at_once(create_with_the_same_keys, DATABASE_URL=shared_database)
+
+    results = [result for results in told for result in results]
+    stored = {bundle_id for (bundle_id,) in execute(shared_database, "SELECT id::text FROM token_bundle")}
+    [[entries]] = execute(shared_database, "SELECT count(*) FROM token_bundle_change")
     first = [result for result in results if not result[2]]
-    with capsys.disabled():
-        print(
-            f"\n{len(results)} requests, {len(stored)} bundles, {len(results) - len(first)} replayed answers"
-        )
     assert len(results) == PROCESSES * KEYS
     assert len(stored) == entries == len(first) == KEYS
     assert {bundle_id for _, bundle_id, _ in results} == stored

@@ -1,14 +1,13 @@
 """If-Match and If-None-Match."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.client import Answer, request
 
-Write = Callable[..., Answer]
-WRITES: dict[str, tuple[str, str, Any]] = {
+Write = tuple[str, str, Any]
+WRITES: dict[str, Write] = {
     "PUT": ("PUT", "", {"name": "Changed"}),
     "PATCH": ("PATCH", "", {"name": "Changed"}),
     "activate": ("POST", "/activate", None),
@@ -18,11 +17,11 @@ WRITES: dict[str, tuple[str, str, Any]] = {
 
 
 @pytest.fixture(params=WRITES)
-def write(request: pytest.FixtureRequest) -> tuple[str, str, Any]:
+def write(request: pytest.FixtureRequest) -> Write:
     return WRITES[request.param]
 
 
-def send(write: tuple[str, str, Any], bundle: dict[str, Any], if_match: str) -> Answer:
+def send(write: Write, bundle: dict[str, Any], if_match: str) -> Answer:
     method, path, body = write
     return request(method, f"/{bundle['id']}{path}", json_body=body, headers={"If-Match": if_match})
 
@@ -34,10 +33,8 @@ def changed(bundle: dict[str, Any]) -> dict[str, Any]:
 
 
 class TestIfMatch:
-    @pytest.mark.parametrize(
-        "tags", ['"2"', '"1", "2"', '"x","2"', ' "2" ', "*", ' ,"2",, ', 'W/"1", "2"', '"a,b", "2"']
-    )
-    def test_that_fits(self, write: tuple[str, str, Any], changed: dict[str, Any], tags: str) -> None:
+    @pytest.mark.parametrize("tags", ['"2"', " * ", ' ,"x","2",, ', 'W/"1", "2"', '"a,b", "2"'])
+    def test_that_fits(self, write: Write, changed: dict[str, Any], tags: str) -> None:
         answer = send(write, changed, tags)
         assert answer.status == 200, answer.text
         after = request("GET", f"/{changed['id']}")
@@ -45,42 +42,20 @@ class TestIfMatch:
         if write[0] != "DELETE":
             assert after.headers["etag"] == answer.headers["etag"]
 
-    @pytest.mark.parametrize(
-        "tags",
-        [
-            '"1"',
-            'W/"2"',
-            '""',
-            '"02"',
-            '"2 "'.replace(" ", "!"),
-            '"x", W/"2"',
-            f'"{2**40}"',
-            '"2,"',
-            '"\u00fc"',
-        ],
-    )
-    def test_that_does_not_fit(self, write: tuple[str, str, Any], changed: dict[str, Any], tags: str) -> None:
+    @pytest.mark.parametrize("tags", ['"1"', 'W/"2"', '"x", W/"2"', '"02"'])
+    def test_that_does_not_fit(self, write: Write, changed: dict[str, Any], tags: str) -> None:
         answer = send(write, changed, tags)
         assert answer.status == 412
         assert answer.json["title"] == "Precondition Failed"
         assert request("GET", f"/{changed['id']}").bundle == changed
         assert request("GET", f"/{changed['id']}/history").json["total"] == 2
 
-    @pytest.mark.parametrize(
-        "tags", ["", "2", "abc", '"2', '2"', "'2'", '"1" "2"', 'w/"2"', "**", '*, "2"', '"\x01"', ","]
-    )
-    def test_that_is_no_list_of_tags(
-        self, write: tuple[str, str, Any], changed: dict[str, Any], tags: str
-    ) -> None:
+    @pytest.mark.parametrize("tags", ["", "2", '"2', '"1" "2"', '*, "2"'])
+    def test_that_is_no_list_of_tags(self, write: Write, changed: dict[str, Any], tags: str) -> None:
         answer = send(write, changed, tags)
         assert answer.status == 400
         assert answer.json["errors"][0]["header"] == "If-Match"
         assert request("GET", f"/{changed['id']}").bundle == changed
-
-    @pytest.mark.parametrize("tags", ['"1"', "*"])
-    @pytest.mark.usefixtures("connection")
-    def test_without_a_bundle(self, write: tuple[str, str, Any], tags: str) -> None:
-        assert send(write, {"id": "00000000-0000-0000-0000-000000000000"}, tags).status == 404
 
     def test_the_answer_to_a_write_has_the_next_tag(self, bundle: dict[str, Any]) -> None:
         tag = '"1"'
@@ -100,11 +75,10 @@ class TestIfNoneMatch:
     @pytest.mark.parametrize("tags", ['"2"', 'W/"2"', '"1", "2"', "*", ' "2" '])
     def test_current(self, changed: dict[str, Any], tags: str) -> None:
         answer = request("GET", f"/{changed['id']}", headers={"If-None-Match": tags})
-        assert answer.status == 304
-        assert answer.text == ""
+        assert (answer.status, answer.text) == (304, "")
         assert answer.headers["etag"] == '"2"'
 
-    @pytest.mark.parametrize("tags", ['"1"', '"1", W/"3"', '""', "garbage", "2", ""])
+    @pytest.mark.parametrize("tags", ['"1"', '"1", W/"3"', "2"])
     def test_not_current(self, changed: dict[str, Any], tags: str) -> None:
         answer = request("GET", f"/{changed['id']}", headers={"If-None-Match": tags})
         assert answer.status == 200

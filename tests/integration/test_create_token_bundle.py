@@ -2,14 +2,13 @@
 
 import base64
 import json
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from tests.client import BUNDLES, READ, WRITE, event, invoke, request
+from tests.client import BUNDLES, WRITE, Answer, event, invoke, request
 
 pytestmark = pytest.mark.usefixtures("connection")
 
@@ -20,18 +19,20 @@ def create(**fields: Any) -> Any:
     return request("POST", json_body=VALID | fields)
 
 
+def create_from_base64(body: str) -> Answer:
+    claims = {"sub": "a", "scope": WRITE}
+    headers = {"Content-Type": "application/json"}
+    sent = event("POST", BUNDLES, body=body, base64=True, headers=headers, claims=claims)
+    return invoke(sent)
+
+
 class TestCreate:
-    @pytest.mark.usefixtures("connection")
-    def test_a_name_that_cannot_be_stored_hides_no_other_error(self) -> None:
-        answer = request("POST", body='{"name": 5, "token_amount": 0, "price": 1, "\\ud800": 1}')
-        assert answer.status == 400
-        assert [error["pointer"] for error in answer.json["errors"]] == ["/name", "/token_amount", "/?"]
-
     def test_anonymous(self) -> None:
-        assert request("POST", json_body=VALID, scope=None).status == 401
-
-    def test_reader(self) -> None:
-        assert request("POST", json_body=VALID, scope=READ).status == 403
+        answer = request("POST", body="{malformed", scope=None)
+        assert answer.status == 401
+        assert answer.headers["www-authenticate"] == "Bearer"
+        assert answer.json["title"] == "Unauthorized"
+        assert answer.json["error"] == answer.json["detail"] == "A valid token is required."
 
     @pytest.mark.parametrize("path", ["", "/"])
     def test_only_what_is_required(self, path: str) -> None:
@@ -40,16 +41,13 @@ class TestCreate:
         assert answer.headers["content-type"] == "application/json"
         bundle = answer.bundle
         assert answer.location == f"{BUNDLES}/{bundle['id']}"
-        assert re.fullmatch(r'"[\x21\x23-\x7e]+"', answer.headers["etag"])
+        assert answer.headers["etag"] == '"1"'
         assert str(UUID(bundle["id"])) == bundle["id"]
         created = datetime.strptime(bundle["created_at"], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
         assert abs(datetime.now(UTC) - created) < timedelta(minutes=1)
-        assert bundle == {
+        assert bundle == VALID | {
             "id": bundle["id"],
-            "name": "Starter",
             "description": None,
-            "token_amount": 1000,
-            "price": "9.90",
             "currency": "EUR",
             "is_active": True,
             "sort_order": 0,
@@ -59,191 +57,126 @@ class TestCreate:
         }
         assert request("GET", f"/{bundle['id']}").bundle == bundle
 
-    def test_everything(self) -> None:
-        fields = {"description": "All of it", "is_active": False, "sort_order": -5, "price": 0}
-        bundle = create(**fields).bundle
-        assert bundle | fields == bundle | {"price": 0}
-        assert bundle["price"] == "0.00"
-
     def test_base64_body(self) -> None:
-        body = base64.b64encode(json.dumps(VALID).encode()).decode()
-        claims = {"sub": "a", "scope": WRITE}
-        headers = {"Content-Type": "application/json"}
-        answer = invoke(event("POST", BUNDLES, body=body, base64=True, headers=headers, claims=claims))
-        assert answer.status == 201
+        encoded = base64.b64encode(json.dumps(VALID).encode()).decode()
+        assert create_from_base64(encoded).status == 201
+
+    @pytest.mark.parametrize("character", ["!", "\n", " ", "-"])
+    def test_a_character_that_is_not_base64_is_not_passed_over(self, character: str) -> None:
+        encoded = base64.b64encode(json.dumps(VALID).encode()).decode()
+        assert create_from_base64(encoded[:8] + character + encoded[8:]).status == 400
 
     @pytest.mark.parametrize(
-        ("given", "stored"),
+        ("field", "given", "stored"),
         [
-            ({"name": "  Starter \t\n"}, {"name": "Starter"}),
-            ({"name": "\u00a0 x\u2003"}, {"name": "x"}),
-            ({"name": f"  {'n' * 255}  "}, {"name": "n" * 255}),
-            ({"name": "😀" * 255}, {"name": "😀" * 255}),
-            ({"name": "v"}, {"name": "v"}),
-            ({"description": ""}, {"description": None}),
-            ({"description": None}, {"description": None}),
-            ({"description": " d "}, {"description": " d "}),
-            ({"description": "ü" * 2000}, {"description": "ü" * 2000}),
-            ({"token_amount": 1}, {"token_amount": 1}),
-            ({"token_amount": 2147483647}, {"token_amount": 2147483647}),
-            ({"sort_order": None}, {"sort_order": 0}),
-            ({"sort_order": ""}, {"sort_order": 0}),
-            ({"sort_order": -2147483648}, {"sort_order": -2147483648}),
-            ({"sort_order": 2147483647}, {"sort_order": 2147483647}),
+            ("name", "  Starter \t\n", "Starter"),
+            ("name", "\u00a0 x\u2003", "x"),
+            ("name", f"  {'n' * 255}  ", "n" * 255),
+            ("name", "😀" * 255, "😀" * 255),
+            ("description", "", None),
+            ("description", " d ", " d "),
+            ("description", "ü" * 2000, "ü" * 2000),
+            ("token_amount", 2147483647, 2147483647),
+            ("is_active", False, False),
+            ("sort_order", None, 0),
+            ("sort_order", "", 0),
+            ("sort_order", -2147483648, -2147483648),
         ],
     )
-    def test_stored_as(self, given: dict[str, Any], stored: dict[str, Any]) -> None:
-        answer = create(**given)
+    def test_stored_as(self, field: str, given: Any, stored: Any) -> None:
+        answer = create(**{field: given})
         assert answer.status == 201, answer.text
-        bundle = request("GET", f"/{answer.bundle['id']}").bundle
-        assert bundle | stored == bundle
+        assert request("GET", f"/{answer.bundle['id']}").bundle[field] == stored
 
     @pytest.mark.parametrize(
         ("written", "price"),
         [
-            ("9.9", "9.90"),
-            ("9", "9.00"),
-            ("0", "0.00"),
-            ("-0.0", "0.00"),
-            ("1e2", "100.00"),
-            ("9999999.99", "9999999.99"),
-            ("99999999.99", "99999999.99"),
-            ("0.01", "0.01"),
-            ("1.15", "1.15"),
-            ('"9.9"', "9.90"),
-            ('"0"', "0.00"),
-            ('"99999999"', "99999999.00"),
-            ('".5"', "0.50"),
+            ("9.9", "9.90"), ("9", "9.00"), ("0", "0.00"), ("-0.0", "0.00"), ("1e2", "100.00"),
+            ("1.15", "1.15"), ("99999999.99", "99999999.99"), ('"9.9"', "9.90"), ('".5"', "0.50"),
             ('"007"', "7.00"),
         ],
-    )
+    )  # fmt: skip
     def test_price_is_the_decimal_that_was_written(self, written: str, price: str) -> None:
         answer = request("POST", body=f'{{"name": "n", "token_amount": 1, "price": {written}}}')
         assert answer.status == 201, answer.text
         assert answer.bundle["price"] == price
 
 
+# What is said of a field, and the values of which it is said.
+WRONG: dict[tuple[str, str, str], list[Any]] = {
+    ("name", "string_type", "must be text"): [None, 5],
+    ("name", "string_too_short", "must not be blank"): ["", " \t\u00a0"],
+    ("name", "string_too_long", "must have at most 255 characters"): ["n" * 256],
+    ("name", "string_unicode", "must not contain characters that cannot be stored"): ["a\0b", "\ud800"],
+    ("description", "string_type", "must be text"): [5],
+    ("description", "string_too_long", "must have at most 2,000 characters"): ["d" * 2001],
+    ("description", "string_unicode", "must not contain characters that cannot be stored"): ["\0"],
+    ("token_amount", "int_type", "must be a whole number"): [None, "12", 1.5, 1.0, True, [1]],
+    ("token_amount", "greater_than_equal", "must be 1 or more"): [0],
+    ("token_amount", "less_than_equal", "must be at most 2,147,483,647"): [2147483648],
+    ("price", "decimal_type", "must be a number"): [None, True, {}],
+    ("price", "decimal_parsing", "must be a number, without blanks or separators"): [
+        "", "abc", "NaN", "Infinity", "1_000", "1 000", " 1", "1\n", "1,50", "٣", "\uff11", "0x10",
+        "1e99999999999999999999",
+    ],
+    ("price", "greater_than_equal", "must be 0 or more"): [-1, "-0.01"],
+    ("price", "decimal_max_places", "must have at most 2 decimals"): ["9.999", "9.900", 9.901, "1e-3"],
+    ("price", "less_than_equal", "must be at most 99,999,999.99"): [100000000, "1e400"],
+    ("is_active", "bool_type", "must be true or false"): [None, 1, "true", "off"],
+    ("sort_order", "int_type", "must be a whole number"): ["5", 1.5, False],
+    ("sort_order", "less_than_equal", "must be at most 2,147,483,647"): [2147483648],
+    ("sort_order", "greater_than_equal", "must be -2,147,483,648 or more"): [-2147483649],
+    **{
+        (field, "extra_forbidden", "is not a field that can be set"): [None, "EUR"]
+        for field in ("id", "currency", "version", "created_at", "updated_at", "colour", "a/b~c")
+    },
+}  # fmt: skip
+
+
 class TestWrongFields:
     @pytest.mark.parametrize(
-        ("field", "value", "code"),
-        [
-            ("name", None, "string_type"),
-            ("name", 5, "string_type"),
-            ("name", "", "string_too_short"),
-            ("name", " \t\u00a0", "string_too_short"),
-            ("name", "n" * 256, "string_too_long"),
-            ("name", "a\0b", "string_unicode"),
-            ("name", "\ud800", "string_unicode"),
-            ("description", 5, "string_type"),
-            ("description", "d" * 2001, "string_too_long"),
-            ("description", "\0", "string_unicode"),
-            ("token_amount", None, "int_type"),
-            ("token_amount", "12", "int_type"),
-            ("token_amount", 1.5, "int_type"),
-            ("token_amount", 1.0, "int_type"),
-            ("token_amount", True, "int_type"),
-            ("token_amount", [1], "int_type"),
-            ("token_amount", 0, "greater_than_equal"),
-            ("token_amount", 2147483648, "less_than_equal"),
-            ("price", None, "decimal_type"),
-            ("price", True, "decimal_type"),
-            ("price", {}, "decimal_type"),
-            ("price", "", "decimal_parsing"),
-            ("price", "abc", "decimal_parsing"),
-            ("price", "NaN", "decimal_parsing"),
-            ("price", "Infinity", "decimal_parsing"),
-            ("price", "1_000", "decimal_parsing"),
-            ("price", "1 000", "decimal_parsing"),
-            ("price", " 1", "decimal_parsing"),
-            ("price", "1\n", "decimal_parsing"),
-            ("price", "1,50", "decimal_parsing"),
-            ("price", "٣", "decimal_parsing"),
-            ("price", "\uff11", "decimal_parsing"),
-            ("price", "0x10", "decimal_parsing"),
-            ("price", "1e99999999999999999999", "decimal_parsing"),
-            ("price", -1, "greater_than_equal"),
-            ("price", "-0.01", "greater_than_equal"),
-            ("price", "9.999", "decimal_max_places"),
-            ("price", "9.900", "decimal_max_places"),
-            ("price", 9.901, "decimal_max_places"),
-            ("price", "1e-3", "decimal_max_places"),
-            ("price", 100000000, "less_than_equal"),
-            ("price", "1e400", "less_than_equal"),
-            ("is_active", None, "bool_type"),
-            ("is_active", 1, "bool_type"),
-            ("is_active", "true", "bool_type"),
-            ("is_active", "off", "bool_type"),
-            ("sort_order", "5", "int_type"),
-            ("sort_order", 1.5, "int_type"),
-            ("sort_order", False, "int_type"),
-            ("sort_order", 2147483648, "less_than_equal"),
-            ("sort_order", -2147483649, "greater_than_equal"),
-            ("id", "493de819-4461-45a2-bf0c-aac6a105f477", "extra_forbidden"),
-            ("currency", "EUR", "extra_forbidden"),
-            ("version", 1, "extra_forbidden"),
-            ("created_at", "2026-01-01T00:00:00Z", "extra_forbidden"),
-            ("updated_at", None, "extra_forbidden"),
-            ("colour", "red", "extra_forbidden"),
-            ("a/b~c", "", "extra_forbidden"),
-        ],
+        ("said", "value"), [(said, value) for said, values in WRONG.items() for value in values]
     )
-    def test_one_wrong_field(self, field: str, value: Any, code: str) -> None:
+    def test_one(self, said: tuple[str, str, str], value: Any) -> None:
+        field, code, sentence = said
         answer = create(**{field: value})
         assert answer.status == 400
         assert answer.headers["content-type"] == "application/problem+json"
-        problem = answer.json
         pointer = "/" + field.replace("~", "~0").replace("/", "~1")
-        assert [(e["pointer"], e["code"]) for e in problem["errors"]] == [(pointer, code)]
+        assert answer.json["errors"] == [{"pointer": pointer, "detail": sentence, "code": code}]
         label = field if code == "extra_forbidden" else field.replace("_", " ")
-        assert problem["detail"] == problem["error"] == f"{label}: {problem['errors'][0]['detail']}"
+        assert answer.json["detail"] == answer.json["error"] == f"{label}: {sentence}"
 
-    def test_all_wrong_fields_are_named(self) -> None:
-        answer = request("POST", json_body={"price": "9.999", "is_active": "yes", "size": 1})
+    def test_all_are_named_also_one_that_cannot_be_stored(self) -> None:
+        answer = request("POST", body='{"price": "9.999", "is_active": "yes", "\\ud800": 1}')
         assert answer.status == 400
         pointers = {error["pointer"] for error in answer.json["errors"]}
-        assert pointers == {"/name", "/token_amount", "/price", "/is_active", "/size"}
+        assert pointers == {"/name", "/token_amount", "/price", "/is_active", "/?"}
 
     @pytest.mark.parametrize(
-        ("written", "pointer"),
-        [
-            ("1" + "0" * 5000, "/price"),
-            ("1e99999999999999999999", "/price"),
-            ("-1e-99999999999999999999", "/price"),
-        ],
+        "written", ["1" + "0" * 5000, "1e99999999999999999999", "-1e-99999999999999999999"]
     )
-    def test_numbers_that_cannot_be_counted(self, written: str, pointer: str) -> None:
+    def test_numbers_that_cannot_be_counted(self, written: str) -> None:
         answer = request("POST", body=f'{{"name": "n", "token_amount": 1, "price": {written}}}')
         assert answer.status == 400
-        assert [error["pointer"] for error in answer.json["errors"]] == [pointer]
+        assert [error["pointer"] for error in answer.json["errors"]] == ["/price"]
 
 
 class TestWrongBodies:
     @pytest.mark.parametrize(
-        "body",
+        ("body", "sentence"),
         [
-            None, "", " ", "{", "{'name': 1}", "nul", "NaN", '{"price": NaN}', '{"price": -Infinity}',
-            "[" * 60_000, '{"a":' * 10_000, "\ufeff{}", '{"name": "\ud800"',
+            (None, "is required"), ("", "is required"), (" ", "must be JSON"),
+            ('{"price": NaN}', "must be JSON"), ('{"name": "\ud800"}', "must be JSON"),
+            ("[]", "must be a JSON object"), ('"{}"', "must be a JSON object"),
         ],
     )  # fmt: skip
-    def test_not_json(self, body: str | None) -> None:
+    def test_are_explained(self, body: str | None, sentence: str) -> None:
         answer = request("POST", body=body)
         assert answer.status == 400
-        assert answer.json["errors"][0]["code"] in {"json_invalid", "missing"}
+        assert answer.json["detail"] == f"body: {sentence}"
 
-    @pytest.mark.parametrize("body", ["null", "[]", '"text"', "5", "true", json.dumps([VALID])])
-    def test_not_an_object(self, body: str) -> None:
-        answer = request("POST", body=body)
-        assert answer.status == 400
-        assert answer.json["detail"] == "body: must be a JSON object"
-
-    @pytest.mark.parametrize("body", ["not base64!", base64.b64encode(b"\xff{}").decode()])
-    def test_not_text(self, body: str) -> None:
-        headers = {"content-type": "application/json"}
-        claims = {"sub": "a", "scope": WRITE}
-        answer = invoke(event("POST", BUNDLES, body=body, base64=True, headers=headers, claims=claims))
-        assert answer.status == 400
-
-    @pytest.mark.parametrize(("size", "status"), [(64 * 1024, 201), (64 * 1024 + 1, 413), (1024 * 1024, 413)])
+    @pytest.mark.parametrize(("size", "status"), [(64 * 1024, 201), (64 * 1024 + 1, 413)])
     def test_size(self, size: int, status: int) -> None:
         body = json.dumps(VALID)
         assert request("POST", body=body + " " * (size - len(body))).status == status
@@ -253,26 +186,13 @@ class TestWrongBodies:
         assert request("POST", body=body).status == 413
 
     @pytest.mark.parametrize(
-        "content_type",
+        ("content_type", "status"),
         [
-            "application/json", "APPLICATION/JSON", "application/json; charset=utf-8",
-            'application/json;charset="UTF-8"', "application/json; foo=bar",
+            ("APPLICATION/JSON", 201), ("application/json; foo=bar", 201),
+            ('application/json;charset="UTF-8"', 201), ("application/json; charset=iso-8859-1", 415),
+            ("application/json; charset=nonsense", 415), ("application/jsonx", 415), ("text/json", 415),
         ],
     )  # fmt: skip
-    def test_json_is_accepted(self, content_type: str) -> None:
+    def test_media_type(self, content_type: str, status: int) -> None:
         answer = request("POST", json_body=VALID, headers={"content-type": content_type})
-        assert answer.status == 201
-
-    @pytest.mark.parametrize(
-        "content_type",
-        [
-            "", "text/plain", "text/json", "application/x-www-form-urlencoded",
-            "multipart/form-data; boundary=x",
-            "application/jsonx", "application/merge-patch+json", "application/json; charset=iso-8859-1",
-            "application/json; charset=utf-16", "application/json; charset=nonsense", "application",
-        ],
-    )  # fmt: skip
-    def test_anything_else_is_not(self, content_type: str) -> None:
-        answer = request("POST", json_body=VALID, headers={"content-type": content_type})
-        assert answer.status == 415
-        assert answer.json["title"] == "Unsupported Media Type"
+        assert answer.status == status

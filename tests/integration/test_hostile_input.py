@@ -12,13 +12,17 @@ from typing import Any
 
 import pytest
 
-from shared.database import connection as database_connection
 from tests.client import BUNDLES, READ, REQUEST_ID, TEMPLATE, WRITE, Answer, event, invoke, request
-from tests.conftest import CreateDatabase, use_settings
+from tests.conftest import CreateDatabase
+from tests.integration.conftest import functions_with
 
 SECONDS = 2
 VALID = {"name": "Starter", "token_amount": 1000, "price": "9.90"}
 JSON = {"content-type": "application/json"}
+ROUTES = {
+    (route.method, route.path.removeprefix(BUNDLES).replace("bundle_id", "id")): route
+    for route in TEMPLATE.routes
+}
 # What no sentence for a person may have in it.
 INNARDS = re.compile(
     r"""
@@ -50,14 +54,12 @@ class Case:
     )
 
     def send(self, existing_id: str) -> Answer:
-        # Not along the template's routes: some of these paths are none, and must do no harm all the same.
-        key = f"{self.method} {BUNDLES}{self.route.replace('{id}', '{bundle_id}')}"
-        (route,) = (route for route in TEMPLATE.routes if route.key == key)
         bundle_id = self.id.replace("{id}", existing_id)
         sent = event(
             self.method,
             BUNDLES + self.route.replace("{id}", bundle_id),
-            route=route,
+            # Of some paths the gateway would find another: they must do no harm all the same.
+            route=ROUTES[self.method, self.route],
             variables={"bundle_id": bundle_id} if self.route else {},
             body=self.body,
             base64=self.base64,
@@ -185,17 +187,16 @@ def texts() -> Iterator[Case]:
         body = json.dumps(VALID | {"name": text, "description": text})
         yield Case(f"text {text[:20]}", 201, body=body, headers=JSON)
         yield Case(f"search for {text[:20]}", 200, "GET", query={"q": text})
-    zeros = [
+    for price in [
         "0e999999",
         "0e-2",
         "0E+400",
         "-0",
         "-0.00",
-        '"0e999999999999"',
+        '"0e9999999999"',
         '"-0e5000"',
-        json.dumps("0" * 60_000),
-    ]
-    for price in zeros:
+        f'"{"0" * 60_000}"',
+    ]:
         body = f'{{"name": "n", "token_amount": 1, "price": {price}}}'
         yield Case(f"price {price[:30]}", 201, body=body, headers=JSON)
     twice = '{"name": "a", "name": "Starter", "token_amount": 1, "token_amount": 2, "price": "x", "price": 1}'
@@ -219,10 +220,10 @@ def ids() -> Iterator[Case]:
 def parameters() -> Iterator[Case]:
     many = ",".join(["name", "-price"] * 700)
     hostile: dict[str, list[str]] = {
-        "page": ["", "0", "-1", "1.0", "1e3", "0x1", " 1", "1\n", "１", "1,2", "NaN", "\0", "\ud800", "9" * 19, "9" * 9000, "{}", "true"],
+        "page": ["", "0", "-1", "1.0", "+1", "1_0", "1e3", "0x1", " 1", "1\n", "１", "1,2", "NaN", "\0", "\ud800", "9" * 19, "9" * 9000, "{}", "true"],
         "per_page": ["", "0", "-1", "1.5", "+5", "5 ", "9" * 20, "9" * 9000, "1;2", "' OR 1=1"],
-        "include_inactive": ["", "1", "yes", "true,true", "nope", "\0", "\ud800", "t" * 9000],
-        "sort": ["", ",", "name,", ",name", "id", "-id", "--name", "-", "name desc", "1", "(SELECT 1)", "name;--", "\0", "\ud800", "Name", f"{many},x"],
+        "include_inactive": ["", "1", "yes", " true", "true,true", "nope", "\0", "\ud800", "t" * 9000],
+        "sort": ["", ",", "name,", ",name", "id", "-id", "--name", "-", "name desc", "name, price", "1", "(SELECT 1)", "name;--", "\0", "\ud800", "Name", f"{many},x"],
         "q": ["\0", "a\0b", "\ud800", "\udfff"],
     }  # fmt: skip
     for name, values in hostile.items():
@@ -280,16 +281,7 @@ def headers() -> Iterator[Case]:
     for media_type in ["application/json" + ";" * 9000, "application/json; " + "a=b;" * 2200, "application/json; a=" + '"' * 9000]:  # fmt: skip
         body = json.dumps(VALID)
         yield Case(f"Content-Type of {len(media_type)}", 201, body=body, headers={"content-type": media_type})
-    for name in [
-        "x-http-method-override",
-        "x-forwarded-for",
-        "x-amzn-trace-id",
-        "host",
-        "cookie",
-        "\ud800",
-        "accept",
-        "range",
-    ]:
+    for name in ["x-http-method-override", "x-forwarded-for", "host", "cookie", "\ud800", "accept", "range"]:
         yield Case(f"header {name}", 200, "GET", "/{id}", headers={name: "DELETE\r\n\0\ud800"})
 
 
@@ -300,6 +292,8 @@ def callers() -> Iterator[Case]:
     nobody: dict[str, Any] = {
         "nobody": None,
         "an empty authorizer": {},
+        "a text": "x",
+        "a text for a token": {"jwt": "x"},
         "a null token": {"jwt": None},
         "an empty token": {"jwt": {}},
         "null claims": {"jwt": {"claims": None}},
@@ -325,17 +319,7 @@ def callers() -> Iterator[Case]:
             yield case(name, 403, {"jwt": {"claims": {"sub": "a", claim: scope}, "scopes": [READ, WRITE]}})
     yield case("a reader", 403, {"jwt": {"claims": {"scope": READ}}}, "POST", body="{")
     named = [None, "", "a" * 510, "\U0010ffff" * 510, "'; DROP TABLE token_bundle; --", "ü😀\u202e"]
-    unnamable: list[Any] = [
-        5,
-        True,
-        ["a"],
-        {"a": 1},
-        "\0",
-        "a\0b",
-        "\ud800",
-        "a" * 511,
-        "".join(map(str, range(3000))),
-    ]
+    unnamable: list[Any] = [5, True, ["a"], {"a": 1}, "\0", "a\0b", "\ud800", "a" * 511, "a" * 9000]
     for number, subject in enumerate([*named, *unnamable]):
         status = 201 if number < len(named) else 401
         for claim in ("sub", "client_id"):
@@ -353,14 +337,8 @@ CASES = [*bodies(), *fields(), *texts(), *ids(), *parameters(), *headers(), *cal
 @pytest.fixture(scope="module")
 def existing(create_database: CreateDatabase, migrated_database: str) -> Iterator[dict[str, Any]]:
     """A bundle in a database of this module's own, which the functions reach through their own engine."""
-    with use_settings(DATABASE_URL=create_database(copy_of=migrated_database), DEFAULT_CURRENCY="EUR"):
-        database_connection.CONNECTION.close()
+    with functions_with(DATABASE_URL=create_database(copy_of=migrated_database), DEFAULT_CURRENCY="EUR"):
         yield request("POST", json_body=VALID).bundle
-        database_connection.CONNECTION.close()
-
-
-def test_there_are_enough_of_them() -> None:
-    assert len(CASES) >= 150
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: ascii(case.name))

@@ -32,23 +32,16 @@ def assert_replayed(answer: Answer, first: Answer) -> None:
 
 
 class TestIdempotencyKey:
-    def test_a_retry_answers_the_same(self) -> None:
-        first = create()
-        assert_replayed(create(), first)
-        assert_replayed(create(), first)
-        assert total() == 1
-
     @pytest.mark.parametrize(
-        "same", [{"price": 9.9}, {"name": " Starter "}, {"description": ""}, {"sort_order": ""}]
+        "same", [{}, {"price": 9.9}, {"name": " Starter "}, {"description": ""}, {"sort_order": ""}]
     )
-    def test_the_same_bundle_written_differently_is_the_same(self, same: dict[str, Any]) -> None:
+    def test_a_retry_answers_the_same_however_it_is_written(self, same: dict[str, Any]) -> None:
         first = create()
         assert_replayed(create(**same), first)
+        assert_replayed(create(**same), first)
+        assert total() == 1
 
-    @pytest.mark.parametrize(
-        "different",
-        [{"price": "9.91"}, {"name": "Other"}, {"is_active": False}, {"description": "d"}, {"sort_order": 1}],
-    )
+    @pytest.mark.parametrize("different", [{"price": "9.91"}, {"is_active": False}, {"description": "d"}])
     def test_another_body_is_refused(self, different: dict[str, Any]) -> None:
         first = create()
         answer = create(**different)
@@ -93,12 +86,12 @@ class TestIdempotencyKey:
         assert create(price="x").status == 400
         assert create().status == 201
 
-    @pytest.mark.parametrize("key", ["k", "!" * 255, "~", "a,b", '"quoted"'])
+    @pytest.mark.parametrize("key", ["!" * 255, "~", '"a,b"'])
     def test_visible_ascii(self, key: str) -> None:
         first = create(key)
         assert_replayed(create(key), first)
 
-    @pytest.mark.parametrize("key", ["", " ", "a b", "k" * 256, "\u00fc", "\x7f", "a\tb", "a\n", "\0"])
+    @pytest.mark.parametrize("key", ["", "a b", "k" * 256, "\u00fc", "\x7f", "a\n"])
     def test_anything_else_is_refused(self, key: str) -> None:
         answer = create(key)
         assert answer.status == 400

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
-from tests.client import BUNDLES, READ, WRITE, Answer, event, invoke, request
+from tests.client import READ, Answer, request
 
 pytestmark = pytest.mark.usefixtures("connection")
 
@@ -31,9 +31,6 @@ def names(**query: str) -> list[str]:
 class TestList:
     def test_anonymous(self) -> None:
         assert request("GET", scope=None).status == 401
-
-    def test_writer(self) -> None:
-        assert request("GET", scope=WRITE).status == 403
 
     @pytest.mark.parametrize("path", ["", "/"])
     def test_empty(self, path: str) -> None:
@@ -65,21 +62,18 @@ class TestPages:
         page = listed(page="3").json
         assert [item["name"] for item in page["items"]] == [f"Bundle {number}" for number in range(40, 52)]
 
-    @pytest.mark.parametrize("page", ["4", "1000000", "3000000000", str(MAX_BIG_INTEGER), "0004"])
+    @pytest.mark.parametrize("page", ["4", "3000000000", str(MAX_BIG_INTEGER), "0004"])
     def test_past_the_end(self, page: str) -> None:
         answer = listed(page=page)
         assert answer.status == 200
         assert answer.json == {"items": [], "total": 52, "page": int(page), "per_page": 20, "pages": 3}
 
     @pytest.mark.parametrize(
-        ("asked", "given", "pages"), [("1", 1, 52), ("52", 52, 1), ("100", 100, 1), ("101", 100, 1)]
+        ("asked", "given", "pages"), [(1, 1, 52), (52, 52, 1), (101, 100, 1), (MAX_BIG_INTEGER, 100, 1)]
     )
-    def test_per_page(self, asked: str, given: int, pages: int) -> None:
-        page = listed(per_page=asked).json
+    def test_per_page(self, asked: int, given: int, pages: int) -> None:
+        page = listed(per_page=str(asked)).json
         assert (page["per_page"], page["pages"], len(page["items"])) == (given, pages, min(given, 52))
-
-    def test_per_page_is_cut_however_large(self) -> None:
-        assert listed(per_page=str(MAX_BIG_INTEGER)).json["per_page"] == 100
 
     def test_no_bundle_repeats_or_goes_missing(self) -> None:
         for sort in ("price", "-created_at", "token_amount,-price"):
@@ -94,15 +88,10 @@ class TestPages:
 class TestFilters:
     @pytest.fixture(autouse=True)
     def fill(self, connection: Connection) -> None:
-        for name, active in [
-            ("Alpha", True),
-            ("beta", False),
-            ("100% off", True),
-            ("a_b", True),
-            ("a\\b", False),
-        ]:
-            add(name, is_active=active)
-        add("Ärger ÉTÉ")
+        for name in ("Alpha", "100% off", "a_b", "Ärger ÉTÉ"):
+            add(name)
+        for name in ("beta", "a\\b"):
+            add(name, is_active=False)
 
     @pytest.mark.parametrize("value", ["true", "TRUE", "True"])
     def test_inactive_included(self, value: str) -> None:
@@ -117,26 +106,20 @@ class TestFilters:
     @pytest.mark.parametrize(
         ("q", "found"),
         [
-            ("", 6), ("alp", {"Alpha"}), ("ALPHA", {"Alpha"}), ("BETA", {"beta"}), ("et", {"beta"}),
-            ("%", {"100% off"}), ("_", {"a_b"}), ("\\", {"a\\b"}), ("/", set()), ("a%", set()),
-            ("0% O", {"100% off"}), ("zzz", set()),
+            ("", {"Alpha", "100% off", "a_b", "Ärger ÉTÉ", "beta", "a\\b"}),
+            ("alp", {"Alpha"}), ("ALPHA", {"Alpha"}), ("et", {"beta"}), ("%", {"100% off"}), ("_", {"a_b"}),
+            ("\\", {"a\\b"}), ("/", set()), ("a%", set()), ("0% O", {"100% off"}), ("zzz", set()),
             ("äRGER", {"Ärger ÉTÉ"}), ("été", {"Ärger ÉTÉ"}), ("' OR '1'='1", set()), ("a,b", set()),
         ],
     )  # fmt: skip
-    def test_part_of_the_name(self, q: str, found: set[str] | int) -> None:
+    def test_part_of_the_name(self, q: str, found: set[str]) -> None:
         page = listed(q=q).json
-        if isinstance(found, int):
-            assert page["total"] == found
-        else:
-            assert {item["name"] for item in page["items"]} == found
-            assert page["total"] == len(found)
+        assert {item["name"] for item in page["items"]} == found
+        assert page["total"] == len(found)
 
     def test_comma_is_an_ordinary_character(self) -> None:
         add("one,two")
         assert names(q="e,T") == ["one,two"]
-
-    def test_together(self) -> None:
-        assert names(q="A", include_inactive="false", sort="-name") == ["a_b", "Alpha"]
 
     def test_unknown_parameters_are_ignored(self) -> None:
         assert len(names(colour="red", pages="0")) == 6
@@ -161,40 +144,17 @@ class TestOrder:
     def test_sorted(self, sort: str | None, order: str) -> None:
         assert names(**({} if sort is None else {"sort": sort})) == list(order)
 
-    def test_by_time(self) -> None:
-        items = listed().json["items"]
-        target = next(item for item in items if item["name"] == "c")
-        request("PATCH", f"/{target['id']}", json_body={"description": "changed"})
-        assert names(sort="-updated_at")[0] == "c"
-        assert len(names(sort="created_at")) == 3
-
-
-WRONG = {
-    "page": [
-        "", "0", "-1", "abc", "1.0", "+1", " 1", "1_0", "\uff11", "1,2", "\0", "\ud800",
-        str(MAX_BIG_INTEGER + 1), "9" * 30, "9" * 5000,
-    ],
-    "per_page": ["", "0", "-5", "x", "9" * 30],
-    "include_inactive": ["", "maybe", "1", "yes", "true,false", " true"],
-    "sort": ["", "-", "color", "name,", "--name", "Name", "id", "name;price", "name, price", "name desc"],
-    "q": ["a\0b", "\ud800"],
-}  # fmt: skip
-
 
 class TestWrongParameters:
-    @pytest.mark.parametrize(
-        ("parameter", "value"),
-        [(parameter, value) for parameter, values in WRONG.items() for value in values],
-    )
-    def test_is_named(self, parameter: str, value: str) -> None:
-        # By hand, because a query cannot hold a lone surrogate, but an event can.
-        crafted = event("GET", BUNDLES, claims={"sub": "a", "scope": READ})
-        answer = invoke(crafted | {"queryStringParameters": {parameter: value}})
-        assert answer.status == 400
-        assert [error["parameter"] for error in answer.json["errors"]] == [parameter]
-        assert answer.json["detail"].startswith(f"{parameter}: ")
-        assert answer.json["detail"] == answer.json["error"]
+    @pytest.mark.parametrize("beyond", [str(MAX_BIG_INTEGER + 1), "9" * 5000])
+    def test_a_page_beyond_all_numbers(self, beyond: str) -> None:
+        assert listed(page=beyond).status == 400
 
     def test_all_are_named(self) -> None:
-        answer = listed(page="0", per_page="x", include_inactive="?", sort="?", q="\0")
-        assert {error["parameter"] for error in answer.json["errors"]} == set(WRONG)
+        wrong = {"page": "0", "per_page": "x", "include_inactive": "?", "sort": "name,?", "q": "\0"}
+        answer = listed(**wrong)
+        assert answer.status == 400
+        errors = answer.json["errors"]
+        assert {error["parameter"] for error in errors} == wrong.keys()
+        said = "; ".join(f"{error['parameter']}: {error['detail']}" for error in errors)
+        assert answer.json["detail"] == answer.json["error"] == said

@@ -9,12 +9,10 @@ from typing import Any
 import migrate
 import pytest
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
 
 from dev.local import ROOT
-from migrations.engine import make_engine
-from shared.settings import Timeouts
 from tests.conftest import CreateDatabase, use_settings
+from tests.postgres import connected, execute
 
 HEAD = ScriptDirectory(str(ROOT / "migrations")).get_current_head()
 
@@ -82,13 +80,6 @@ def call(event: dict[str, Any], seconds: float = 300) -> dict[str, Any]:
     return migrate.handler(event, Context(seconds))  # type: ignore[arg-type]
 
 
-def execute(database_url: str, statement: str) -> None:
-    engine = make_engine(database_url, Timeouts())
-    with engine.begin() as connection:
-        connection.execute(text(statement))
-    engine.dispose()
-
-
 @pytest.mark.usefixtures("database_url")
 class TestDirectly:
     def test_up_and_down(self) -> None:
@@ -128,11 +119,8 @@ class TestForCloudFormation:
         call(cloudformation.event(kind))
         (answer,) = cloudformation.answers
         assert answer["Status"] == "SUCCESS"
-        assert (answer["StackId"], answer["RequestId"], answer["LogicalResourceId"]) == (
-            "stack",
-            "request",
-            "Migration",
-        )
+        named = {"StackId": "stack", "RequestId": "request", "LogicalResourceId": "Migration"}
+        assert answer | named == answer
         assert answer["PhysicalResourceId"]
         assert call({"command": "current"})["after"] == HEAD
 
@@ -143,17 +131,15 @@ class TestForCloudFormation:
         assert [answer["Status"] for answer in cloudformation.answers] == ["SUCCESS"]
         assert call({"command": "current"})["after"] == HEAD
 
-    def test_without_a_database(self, cloudformation: CloudFormation) -> None:
-        with use_settings(DATABASE_URL="postgresql://nobody@127.0.0.1:1/none"):
+    @pytest.mark.parametrize(
+        ("url", "reason"), [("postgresql://nobody@127.0.0.1:1/none", "connection"), (None, "DATABASE_URL")]
+    )
+    def test_without_a_database(self, cloudformation: CloudFormation, url: str | None, reason: str) -> None:
+        with use_settings(DATABASE_URL=url):
             call(cloudformation.event())
         (answer,) = cloudformation.answers
         assert answer["Status"] == "FAILED"
-        assert "connection" in answer["Reason"]
-
-    def test_without_settings(self, cloudformation: CloudFormation) -> None:
-        with use_settings(DATABASE_URL=None):
-            call(cloudformation.event())
-        assert "DATABASE_URL" in cloudformation.answers[0]["Reason"]
+        assert reason in answer["Reason"]
 
     @pytest.mark.usefixtures("database_url")
     def test_an_odd_event(self, cloudformation: CloudFormation) -> None:
@@ -170,10 +156,9 @@ class TestForCloudFormation:
 
     def test_answers_before_its_time_is_over(self, cloudformation: CloudFormation, database_url: str) -> None:
         call({"command": "upgrade", "revision": "0001"})
-        engine = make_engine(database_url, Timeouts())
-        with engine.begin() as connection:
-            connection.execute(text("LOCK TABLE token_bundle"))
+        with connected(database_url) as other:
+            other.run("BEGIN")
+            other.run("LOCK TABLE token_bundle")
             call(cloudformation.event(), seconds=migrate.SECONDS_TO_ANSWER + 0.2)
-        engine.dispose()
         assert cloudformation.answers[0]["Status"] == "FAILED"
         assert "longer" in cloudformation.answers[0]["Reason"]

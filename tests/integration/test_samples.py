@@ -6,15 +6,13 @@ from itertools import islice, pairwise
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
 
 from dev.database import samples
-from migrations.engine import make_engine
-from shared.settings import Timeouts
 from shared.token_bundles.schemas import TokenBundleCreate
 from tests.client import request
 from tests.conftest import CreateDatabase, use_settings
 from tests.integration.conftest import functions_with
+from tests.postgres import EMPTY, execute
 
 WITHOUT_EACH_OTHER = """
     SELECT count(*) FROM token_bundle FULL JOIN token_bundle_change
@@ -25,23 +23,21 @@ WITHOUT_EACH_OTHER = """
 
 
 @pytest.fixture
-def own_database(create_database: CreateDatabase, migrated_database: str) -> Iterator[Engine]:
+def own_database(create_database: CreateDatabase, migrated_database: str) -> Iterator[str]:
     url = create_database(copy_of=migrated_database)
-    engine = make_engine(url, Timeouts())
     with functions_with(DATABASE_URL=url, DEFAULT_CURRENCY="EUR"):
-        yield engine
-    engine.dispose()
+        yield url
 
 
-def scalar(engine: Engine, query: str) -> Any:
-    with engine.connect() as connection:
-        return connection.scalar(text(query))
+def scalar(url: str, query: str) -> Any:
+    [[value]] = execute(url, query)
+    return value
 
 
 class TestSamples:
     @pytest.mark.parametrize(("currency", "taster"), [("EUR", "0.99"), ("JPY", "160"), ("KWD", "0.330")])
     def test_whoever_buys_more_pays_less_for_each(
-        self, own_database: Engine, currency: str, taster: str
+        self, own_database: str, currency: str, taster: str
     ) -> None:
         with use_settings(DEFAULT_CURRENCY=currency):
             assert samples.create_samples() == len(samples.SAMPLES)
@@ -52,7 +48,7 @@ class TestSamples:
         assert 0 < len(on_sale) < len(items)
         assert all(more < less for less, more in pairwise(on_sale))
 
-    def test_they_are_for_an_empty_database(self, own_database: Engine) -> None:
+    def test_they_are_for_an_empty_database(self, own_database: str) -> None:
         request("POST", json_body={"name": "n", "token_amount": 1, "price": 1})
 
         assert samples.create_samples() == 0
@@ -68,18 +64,13 @@ class TestMadeUpBundles:
                 given = {name: bundle[name] for name in bundle.keys() - {"id", "created_at"}}
                 assert TokenBundleCreate.model_validate(given).model_dump(exclude_unset=True) == given
 
-        for field, least in {
-            "id": 500,
-            "name": 300,
-            "price": 30,
-            "token_amount": 200,
-            "is_active": 2,
-        }.items():
+        variety = {"id": 500, "name": 300, "price": 30, "token_amount": 200, "is_active": 2}
+        for field, least in variety.items():
             assert len({bundle[field] for bundle in bundles}) >= least, field
 
 
 class TestLoad:
-    def test_each_bundle_has_the_history_that_the_api_would_have_written(self, own_database: Engine) -> None:
+    def test_each_bundle_has_the_history_that_the_api_would_have_written(self, own_database: str) -> None:
         told: list[int] = []
 
         assert samples.load(7_000, told.append) == 7_000
@@ -95,7 +86,7 @@ class TestLoad:
             history[0] |= {"changed_at": "", "request_id": ""}
         assert histories[0] == histories[1]
 
-    def test_it_goes_on_where_it_was_interrupted(self, own_database: Engine) -> None:
+    def test_it_goes_on_where_it_was_interrupted(self, own_database: str) -> None:
         def interrupt(_: int) -> None:
             raise KeyboardInterrupt
 
@@ -107,7 +98,7 @@ class TestLoad:
         assert samples.load(10_001) == 5_001
         assert samples.load(10_001) == 0
 
-    def test_what_was_changed_or_deleted_stays_so(self, own_database: Engine) -> None:
+    def test_what_was_changed_or_deleted_stays_so(self, own_database: str) -> None:
         samples.load(3)
         changed, deleted, _ = request("GET").json["items"]
         request("PATCH", f"/{changed['id']}", json_body={"name": "changed"})
@@ -117,12 +108,11 @@ class TestLoad:
         assert scalar(own_database, "SELECT count(*) FROM token_bundle") == 3
         assert request("GET", f"/{changed['id']}").bundle["name"] == "changed"
 
-    def test_it_is_always_the_same(self, own_database: Engine) -> None:
+    def test_it_is_always_the_same(self, own_database: str) -> None:
         samples.load(100)
 
         rows = "SELECT md5(string_agg(to_jsonb(token_bundle)::text, '' ORDER BY id)) FROM token_bundle"
         first = scalar(own_database, rows)
-        with own_database.begin() as connection:
-            connection.execute(text("TRUNCATE token_bundle, token_bundle_change"))
+        execute(own_database, EMPTY)
         samples.load(100)
         assert scalar(own_database, rows) == first

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.client import READ, WRITE, request
+from tests.client import WRITE, request
 
 either = pytest.mark.parametrize("method", ["PUT", "PATCH"])
 SERVER_FIELDS = {"version", "updated_at"}
@@ -15,9 +15,6 @@ class TestUpdate:
     def test_anonymous(self, method: str, bundle: dict[str, Any]) -> None:
         assert request(method, f"/{bundle['id']}", json_body={"name": "x"}, scope=None).status == 401
 
-    def test_reader(self, method: str, bundle: dict[str, Any]) -> None:
-        assert request(method, f"/{bundle['id']}", json_body={"name": "x"}, scope=READ).status == 403
-
     @pytest.mark.parametrize(
         ("change", "result"),
         [
@@ -27,10 +24,7 @@ class TestUpdate:
             ({"price": 1.5}, {"price": "1.50"}),
             ({"is_active": False}, {"is_active": False}),
             ({"sort_order": 7}, {"sort_order": 7}),
-            (
-                {"name": "All", "price": "0", "is_active": False},
-                {"name": "All", "price": "0.00", "is_active": False},
-            ),
+            ({"name": "All", "price": "0"}, {"name": "All", "price": "0.00"}),
         ],
     )
     def test_changes_what_is_given_and_nothing_else(
@@ -52,12 +46,8 @@ class TestUpdate:
         "same",
         [
             {},
-            {"name": " Starter "},
-            {"price": 9.9},
-            {"price": "9.90"},
-            {"description": ""},
-            {"sort_order": ""},
-            {"name": "Starter", "token_amount": 1000, "price": "9.9", "is_active": True, "sort_order": None},
+            {"name": " Starter ", "description": "", "sort_order": ""},
+            {"name": "Starter", "token_amount": 1000, "price": 9.9, "is_active": True, "sort_order": None},
         ],
     )
     def test_no_change_is_no_new_version(
@@ -71,57 +61,21 @@ class TestUpdate:
 
     def test_null_and_blank(self, method: str, bundle: dict[str, Any]) -> None:
         request(method, f"/{bundle['id']}", json_body={"description": "d", "sort_order": 9})
-        cleared = request(
-            method, f"/{bundle['id']}", json_body={"description": None, "sort_order": ""}
-        ).bundle
-        assert cleared["description"] is None
-        assert cleared["sort_order"] == 0
-        assert cleared["version"] == 3
+        blank = {"description": None, "sort_order": ""}
+        cleared = request(method, f"/{bundle['id']}", json_body=blank).bundle
+        assert (cleared["description"], cleared["sort_order"], cleared["version"]) == (None, 0, 3)
 
-    @pytest.mark.parametrize(
-        "wrong",
-        [
-            {"name": None},
-            {"name": "  "},
-            {"token_amount": None},
-            {"token_amount": "12"},
-            {"price": None},
-            {"price": "9.999"},
-            {"is_active": None},
-            {"is_active": 0},
-            {"sort_order": "x"},
-            {"id": "493de819-4461-45a2-bf0c-aac6a105f477"},
-            {"version": 1},
-            {"currency": "EUR"},
-            {"unknown": None},
-        ],
-    )
-    def test_wrong_fields_change_nothing(
-        self, method: str, bundle: dict[str, Any], wrong: dict[str, Any]
-    ) -> None:
+    def test_wrong_fields_change_nothing(self, method: str, bundle: dict[str, Any]) -> None:
+        wrong = {"name": None, "token_amount": "12", "price": "9.999", "is_active": 0, "version": 1}
         answer = request(method, f"/{bundle['id']}", json_body={"description": "changed"} | wrong)
         assert answer.status == 400
         assert [error["pointer"] for error in answer.json["errors"]] == [f"/{field}" for field in wrong]
         assert request("GET", f"/{bundle['id']}").bundle == bundle
 
-    @pytest.mark.usefixtures("connection")
-    @pytest.mark.parametrize("unknown", ["00000000-0000-0000-0000-000000000000", "no-uuid"])
-    def test_no_such_bundle(self, method: str, unknown: str) -> None:
-        assert request(method, f"/{unknown}", json_body={"name": "x"}).status == 404
+    @pytest.mark.parametrize(("body", "status"), [(None, 400), ("[]", 400), ("{}" + " " * 65_536, 413)])
+    def test_wrong_bodies(self, method: str, bundle: dict[str, Any], body: str | None, status: int) -> None:
+        assert request(method, f"/{bundle['id']}", body=body).status == status
 
-    @pytest.mark.parametrize(
-        ("body", "content_type", "status"),
-        [
-            (None, "", 400),
-            ("", "application/json", 400),
-            ("{", "application/json", 400),
-            ("[]", "application/json", 400),
-            ("{}", "text/plain", 415),
-            ("{}" + " " * 65_536, "application/json", 413),
-        ],
-    )
-    def test_wrong_bodies(
-        self, method: str, bundle: dict[str, Any], body: str | None, content_type: str, status: int
-    ) -> None:
-        headers = {"content-type": content_type}
-        assert request(method, f"/{bundle['id']}", body=body, headers=headers).status == status
+    def test_a_body_that_is_not_json(self, method: str, bundle: dict[str, Any]) -> None:
+        headers = {"content-type": "text/plain"}
+        assert request(method, f"/{bundle['id']}", body="{}", headers=headers).status == 415

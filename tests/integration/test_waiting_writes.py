@@ -1,29 +1,30 @@
 """A write that waited for another one starts from what that one left, not from what was there before."""
 
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from tests.client import Answer, request
+from tests.integration.conftest import url_of
+from tests.postgres import connected
+from tests.waiting import until
 
-WAIT_SECONDS = 20
+REPRICE = "UPDATE token_bundle SET price = 7, version = version + 1"
 
 
 def after_waiting_for(statement: str, database: Engine, ask: Callable[[], Answer]) -> Answer:
     """Send a request that has to wait for the statement of somebody else, who then commits."""
     answers = []
     thread = threading.Thread(target=lambda: answers.append(ask()))
-    with database.begin() as other:
-        other.execute(text(statement))
+    with connected(url_of(database)) as other:
+        other.run("BEGIN")
+        other.run(statement)
         thread.start()
-        deadline = time.monotonic() + WAIT_SECONDS
-        while not other.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        until(lambda: other.run("SELECT FROM pg_locks WHERE NOT granted"))
+        other.run("COMMIT")
     thread.join()
     return answers[0]
 
@@ -45,23 +46,18 @@ class TestWaitingWrite:
     def test_update_to_what_it_was(self, database: Engine, committed: dict[str, Any]) -> None:
         path = f"/{committed['id']}"
         body = {"price": committed["price"]}
-        other = "UPDATE token_bundle SET price = 7, version = version + 1"
 
-        answer = after_waiting_for(other, database, lambda: request("PATCH", path, json_body=body))
+        answer = after_waiting_for(REPRICE, database, lambda: request("PATCH", path, json_body=body))
 
         assert answer.status == 200
-        assert answer.bundle["price"] == committed["price"]
-        assert answer.bundle["version"] == 3
+        assert (answer.bundle["price"], answer.bundle["version"]) == (committed["price"], 3)
         assert request("GET", path).bundle == answer.bundle
 
     def test_expected_version_is_the_newest(self, database: Engine, committed: dict[str, Any]) -> None:
         path = f"/{committed['id']}"
-        etag = request("GET", path).headers["etag"]
-        other = "UPDATE token_bundle SET price = 7, version = version + 1"
+        tag = {"If-Match": request("GET", path).headers["etag"]}
 
-        answer = after_waiting_for(
-            other, database, lambda: request("DELETE", path, headers={"If-Match": etag})
-        )
+        answer = after_waiting_for(REPRICE, database, lambda: request("DELETE", path, headers=tag))
 
         assert answer.status == 412
         assert request("GET", path).bundle["version"] == 2

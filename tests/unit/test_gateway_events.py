@@ -119,49 +119,31 @@ class TestEvent:
         assert (made["rawQueryString"], made["isBase64Encoded"]) == ("", False)
 
     def test_the_query_is_kept_raw_and_decoded(self) -> None:
-        made = event(query=b"q=a%20b+c%2Bd&empty=&name&u=%C3%BC&list=1&list=2")
+        made = event(query=b"q=a%20b+c%2Bd&empty=&name&u=%C3%BC")
 
-        assert made["rawQueryString"] == "q=a%20b+c%2Bd&empty=&name&u=%C3%BC&list=1&list=2"
-        assert made["queryStringParameters"] == {
-            "q": "a b c+d",
-            "empty": "",
-            "name": "",
-            "u": "ü",
-            "list": "1,2",
-        }
+        assert made["rawQueryString"] == "q=a%20b+c%2Bd&empty=&name&u=%C3%BC"
+        assert made["queryStringParameters"] == {"q": "a b c+d", "empty": "", "name": "", "u": "ü"}
 
     @pytest.mark.parametrize(
-        "content_type",
-        ["application/json", "application/json; charset=utf-8", "TEXT/Plain", "text/csv", "application/xml"],
+        "content_type", ["application/json; charset=utf-8", "application/xml", "TEXT/csv"]
     )
     def test_text_stays_text(self, content_type: str) -> None:
         made = event(headers=(("Content-Type", content_type),), body="grün".encode())
 
         assert (made["body"], made["isBase64Encoded"]) == ("grün", False)
 
+    @pytest.mark.parametrize(
+        "content_type", ["", "image/png", "application/x-www-form-urlencoded", "a/b+json"]
+    )
+    def test_anything_else_is_base64(self, content_type: str) -> None:
+        made = event(headers=(("Content-Type", content_type),) if content_type else (), body=b"{}")
+
+        assert (made["body"], made["isBase64Encoded"]) == ("e30=", True)
+
     def test_what_is_no_text_is_not_passed_off_as_one(self) -> None:
         made = event(headers=(("Content-Type", "application/json"),), body=b"\xff")
 
         assert (made["body"], made["isBase64Encoded"]) == ("/w==", True)
-
-    @pytest.mark.parametrize(
-        "content_type",
-        [
-            "application/octet-stream",
-            "image/png",
-            "application/x-www-form-urlencoded",
-            "application/vnd.api+json",
-        ],
-    )
-    def test_anything_else_is_base64(self, content_type: str) -> None:
-        made = event(headers=(("Content-Type", content_type),), body=b"\x00\xff")
-
-        assert (made["body"], made["isBase64Encoded"]) == ("AP8=", True)
-
-    def test_a_body_without_a_type_is_base64(self) -> None:
-        made = event(body=b"{}")
-
-        assert (made["body"], made["isBase64Encoded"]) == ("e30=", True)
 
     def test_a_forwarded_request_keeps_its_senders(self) -> None:
         made = event(headers=(("X-Forwarded-For", "203.0.113.9"), ("Host", "localhost:3000")))
@@ -173,14 +155,10 @@ class TestEvent:
     @pytest.mark.parametrize(
         ("claim", "text"),
         [
-            ("text", "text"),
-            (1787996002, "1787996002"),
-            (True, "true"),
-            (["a", "b"], "[a b]"),
-            ([], "[]"),
+            ("text", "text"), (1787996002, "1787996002"), (True, "true"), (["a", "b"], "[a b]"), ([], "[]"),
             ({"a": 1}, '{"a": 1}'),
         ],
-    )
+    )  # fmt: skip
     def test_claims_are_texts(self, claim: object, text: str) -> None:
         jwt = event(claims={"claim": claim, "nothing": None})["requestContext"]["authorizer"]["jwt"]
 
@@ -232,21 +210,14 @@ class TestAnswer:
         assert response.headers["content-type"] == "application/json"
 
     @pytest.mark.parametrize(
-        "answer",
+        "wrong",
         [
-            {"statusCode": "200"},
-            {"statusCode": True},
-            {"statusCode": 99},
-            {"statusCode": 200, "body": {"a": 1}},
-            {"statusCode": 200, "body": "?", "isBase64Encoded": True},
-            {"statusCode": 200, "headers": ["a"]},
-            {"statusCode": 200, "headers": {"a": ["b"]}},
-            {"statusCode": 200, "headers": {"a": "b\r\nc: d"}},
-            {"statusCode": 200, "body": "\ud800"},
-            {"price": Decimal("1.0")},
+            {"statusCode": "200"}, {"statusCode": True}, {"statusCode": 99}, {"price": Decimal("1.0")},
+            {"body": {"a": 1}}, {"body": "\ud800"}, {"body": "?", "isBase64Encoded": True},
+            {"headers": ["a"]}, {"headers": {"a": ["b"]}}, {"headers": {"a": "b\r\nc: d"}},
         ],
         ids=str,
-    )
-    def test_what_is_no_answer(self, answer: object) -> None:
+    )  # fmt: skip
+    def test_what_is_no_answer(self, wrong: dict[str, Any]) -> None:
         with pytest.raises(AnswerError, match="does not understand"):
-            to_response(answer)
+            to_response({"statusCode": 200} | wrong)

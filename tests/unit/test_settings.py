@@ -2,22 +2,16 @@
 
 import pytest
 
-from shared.settings import Currency, SettingsError
+from shared.settings import SettingsError
 from tests.conftest import use_settings
 
 
 class TestDefaultCurrency:
     @pytest.mark.parametrize(
         ("code", "currency"),
-        [
-            (None, Currency("EUR", 2)),
-            ("", Currency("EUR", 2)),
-            ("JPY", Currency("JPY", 0)),
-            ("KWD", Currency("KWD", 3)),
-            ("CLF", Currency("CLF", 4)),
-        ],
+        [(None, ("EUR", 2)), ("", ("EUR", 2)), ("JPY", ("JPY", 0)), ("KWD", ("KWD", 3)), ("CLF", ("CLF", 4))],
     )
-    def test_has_its_decimals(self, code: str | None, currency: Currency) -> None:
+    def test_has_its_decimals(self, code: str | None, currency: tuple[str, int]) -> None:
         with use_settings(DEFAULT_CURRENCY=code) as settings:
             assert settings.default_currency == currency
 

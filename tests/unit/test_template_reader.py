@@ -135,11 +135,7 @@ def test_other_requests_have_no_route(read: Reader, method: str, path: str) -> N
         ("Authorizer: NONE", "Authorizer: Other", "the authorizer Other"),
         ("Path: /things/new,", "Path: /things/new, PayloadFormatVersion: '1.0',", "payload format"),
         ("AWS::Serverless::HttpApi", "AWS::Serverless::Api", "exactly one"),
-        (
-            "Auth:\n        DefaultAuthorizer",
-            "StageName: v1\n      Auth:\n        DefaultAuthorizer",
-            "stage v1",
-        ),
+        ("      CorsConfiguration", "      StageName: v1\n      CorsConfiguration", "stage v1"),
         ("Runtime: python3.13", "Runtime: nodejs22.x", "nodejs22.x"),
         ("AllowOrigins: !Ref Origins", "AllowOrigins: !Split [',', x]", "Fn::Split"),
         ("{AllowOrigins: !Ref Origins, AllowMethods: [GET], MaxAge: 60}", "true", "CorsConfiguration"),

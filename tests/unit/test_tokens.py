@@ -1,12 +1,16 @@
 """Tokens of the local issuer, and which tokens the authorizer lets in."""
 
+import hmac
 import stat
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from dev.gateway import tokens
 from dev.gateway.authorizer import JwtAuthorizer, UnauthorizedError, token_scopes
@@ -26,11 +30,23 @@ def authorizer() -> JwtAuthorizer:
     return JwtAuthorizer(Authorizer(ISSUER, (AUDIENCE, "another-client")), tokens.signing_key().public_key())
 
 
-def signed(algorithm: str = "RS256", **changes: Any) -> str:
+def signed(algorithm: str = "RS256", key: Any = None, kid: str | None = None, **changes: Any) -> str:
     claims = jwt.decode(tokens.issue_token(), options={"verify_signature": False}) | changes
-    key = tokens.signing_key()
+    ours = tokens.signing_key()
     given = {name: value for name, value in claims.items() if value is not None}
-    return jwt.encode(given, key, algorithm, headers={"kid": tokens.key_id(key.public_key())})
+    headers = {"kid": kid or tokens.key_id(ours.public_key())}
+    return jwt.encode(given, ours if key is None else key, algorithm, headers=headers)
+
+
+def with_the_public_key_as_a_secret() -> str:
+    """Sign what PyJWT refuses to sign."""
+    header, claims, _ = signed().split(".")
+    confused = jwt.utils.base64url_decode(header).replace(b"RS256", b"HS256")
+    public = tokens.signing_key().public_key()
+    secret = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    content = b".".join([jwt.utils.base64url_encode(confused), claims.encode()])
+    signature = hmac.digest(secret, content, "sha256")
+    return b".".join([content, jwt.utils.base64url_encode(signature)]).decode()
 
 
 class TestKey:
@@ -93,23 +109,33 @@ class TestAuthorizer:
     @pytest.mark.parametrize(
         "claims",
         [
-            {"aud": f"{AUDIENCE} other"},
-            {"aud": ["other"], "client_id": "another-client"},
-            {"aud": [], "client_id": "another-client"},
-            {"aud": {AUDIENCE: True}},
-            {"iss": f"{ISSUER}/"},
-            {"exp": "never"},
+            {"aud": None}, {"aud": f"{AUDIENCE} other"}, {"aud": {AUDIENCE: True}},
+            {"aud": None, "client_id": "others-client"}, {"aud": ["other"], "client_id": "another-client"},
+            {"aud": [], "client_id": "another-client"}, {"iss": f"{ISSUER}/"}, {"iss": None},
+            {"exp": "never"}, {"exp": 1}, {"exp": None}, {"nbf": 2**40}, {"iat": 2**40},
         ],
         ids=str,
-    )
+    )  # fmt: skip
     def test_it_does_not_trust(self, authorizer: JwtAuthorizer, claims: dict[str, Any]) -> None:
         with pytest.raises(UnauthorizedError):
             authorizer.claims(f"Bearer {signed(**claims)}")
 
-    @pytest.mark.parametrize("algorithm", ["RS384", "PS256"])
-    def test_other_algorithms(self, authorizer: JwtAuthorizer, algorithm: str) -> None:
+    @pytest.mark.parametrize(
+        "forge",
+        [
+            lambda: signed("RS384"),
+            lambda: signed("PS256"),
+            lambda: signed("none", key=""),
+            lambda: signed().rpartition(".")[0] + ".",
+            lambda: signed(kid="another"),
+            lambda: signed(key=rsa.generate_private_key(public_exponent=65537, key_size=2048)),
+            with_the_public_key_as_a_secret,
+        ],
+    )
+    def test_what_is_forged(self, authorizer: JwtAuthorizer, forge: Callable[[], str]) -> None:
+        assert authorizer.claims(f"Bearer {signed()}")
         with pytest.raises(UnauthorizedError):
-            authorizer.claims(f"Bearer {signed(algorithm)}")
+            authorizer.claims(f"Bearer {forge()}")
 
     @pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Basic abc", "a.b.c", "Bearer é.é.é"])
     def test_what_is_no_token(self, authorizer: JwtAuthorizer, header: str | None) -> None:
@@ -120,14 +146,10 @@ class TestAuthorizer:
 @pytest.mark.parametrize(
     ("claims", "scopes"),
     [
-        ({"scope": "a  b"}, ["a", "b"]),
-        ({"scope": ["a", "b"]}, ["a", "b"]),
-        ({"scp": "a b"}, ["a", "b"]),
-        ({"scp": ["a b", 1]}, ["a b"]),
-        ({"scope": 1}, []),
-        ({}, []),
+        ({"scope": "a  b"}, ["a", "b"]), ({"scope": ["a", "b"]}, ["a", "b"]), ({"scp": "a b"}, ["a", "b"]),
+        ({"scp": ["a b", 1]}, ["a b"]), ({"scope": 1}, []), ({}, []),
     ],
     ids=str,
-)
+)  # fmt: skip
 def test_scopes(claims: dict[str, Any], scopes: list[str]) -> None:
     assert token_scopes(claims) == scopes

@@ -1,0 +1,72 @@
+"""Many processes that call the functions at the same moment, each as one Lambda environment."""
+
+import multiprocessing
+import os
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any, TypeVar
+
+from tests.client import request
+
+Result = TypeVar("Result")
+
+PROCESSES = 8
+VALID = {"name": "Starter", "token_amount": 1000, "price": "9.90"}
+
+
+def at_once(work: Callable[[int], Result], **environment: str) -> list[Result]:
+    """Do the work in all processes at the same moment, each with its number."""
+    context = multiprocessing.get_context("spawn")
+    ready = context.Barrier(PROCESSES)
+    with ProcessPoolExecutor(PROCESSES, context, initializer=_prepare, initargs=(environment, ready)) as pool:
+        return list(pool.map(work, range(PROCESSES), timeout=600))
+
+
+def _prepare(environment: dict[str, str], ready: Any) -> None:
+    os.environ.update(environment, LOG_LEVEL="WARNING", DEFAULT_CURRENCY="EUR")
+    request("GET")
+    ready.wait(timeout=60)
+
+
+def live_through_a_bundle(name: str, subject: str = "admin-1") -> None:
+    """Do with a bundle all that can be done with one, and check that each answer belongs to its question."""
+
+    def ask(status: int, *arguments: str, **options: Any) -> Any:
+        answer = request(*arguments, subject=subject, **options)
+        assert answer.status == status, answer.text
+        return answer
+
+    key = {"Idempotency-Key": str(uuid.uuid4())}
+    body = VALID | {"name": name}
+    created = ask(201, "POST", json_body=body, headers=key)
+    bundle = created.bundle
+    assert bundle == bundle | body | {"version": 1}
+    replayed = ask(201, "POST", json_body=body, headers=key)
+    assert (replayed.text, replayed.headers["idempotency-replayed"]) == (created.text, "true")
+
+    path = f"/{bundle['id']}"
+    for method, action, fields in (
+        ("PATCH", "", {"description": f"changed by {subject}"}),
+        ("PUT", "", {"price": "0.05", "token_amount": 7}),
+        ("POST", "/deactivate", {"is_active": False}),
+        ("POST", "/activate", {"is_active": True}),
+    ):
+        before = ask(200, "GET", path)
+        assert before.bundle == bundle
+        tag = {"If-Match": before.headers["etag"]}
+        changed = ask(200, method, path + action, json_body=fields, headers=tag).bundle
+        updated = {"version": bundle["version"] + 1, "updated_at": changed["updated_at"]}
+        bundle = bundle | fields | updated
+        assert changed == bundle
+        ask(412, "PATCH", path, json_body=fields, headers=tag)
+
+    listed = ask(200, "GET", query={"q": name}).json
+    assert (listed["total"], listed["items"]) == (1, [bundle])
+    ask(200, "DELETE", path)
+    ask(404, "GET", path)
+    history = ask(200, "GET", f"{path}/history").json["items"]
+    actions = ["deleted", "activated", "deactivated", "updated", "updated", "created"]
+    assert [entry["action"] for entry in history] == actions
+    assert [entry["version"] for entry in history] == [6, 5, 4, 3, 2, 1]
+    assert {entry["changed_by"] for entry in history} == {subject}
