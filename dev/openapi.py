@@ -25,10 +25,10 @@ from shared.http.problems import (
     PROBLEM_JSON,
     BodyTooLargeError,
     ForbiddenError,
+    InvalidRequestError,
     UnauthorizedError,
     UnsupportedMediaTypeError,
     problem,
-    validation_problem,
 )
 from shared.http.responses import REPLAYED
 
@@ -116,7 +116,7 @@ class _Writer:
             elif get_origin(annotation) is Annotated:
                 header = next(mark for mark in get_args(annotation) if isinstance(mark, Header))
                 parameters.append(_header_parameter(header, self._schema(annotation)))
-            else:
+            elif source != "caller":
                 parameters.append(_parameter("path", name, self._schema(annotation)))
         return parameters, body
 
@@ -187,7 +187,7 @@ def _header_parameter(header: Header, schema: dict[str, Any]) -> dict[str, Any]:
 def _invalid_response(invalid: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     examples = {
         "requestBody" if errors[0]["loc"][0] == "body" else name: {
-            "value": _body(validation_problem(errors, REQUEST_ID))
+            "value": _body(problem(InvalidRequestError(errors), REQUEST_ID))
         }
         for name, errors in invalid.items()
     }

@@ -8,7 +8,7 @@ from alembic import context
 from sqlalchemy import Connection, text
 
 import shared
-from migrations.engine import make_engine
+from migrations.runner import make_engine
 from shared.database.tables import metadata
 from shared.settings import Timeouts, settings
 

@@ -11,8 +11,9 @@ from alembic import command as alembic
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, create_engine, make_url
 
-from migrations.engine import make_engine
+from shared.database.connection import connect
 from shared.settings import Timeouts, settings
 
 COMMANDS = ("upgrade", "downgrade", "current", "check")
@@ -32,18 +33,21 @@ def run(command: str, revision: str | None = None) -> dict[str, Any]:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     before = current_revision()
-    if command == "upgrade" and is_ahead(before, ScriptDirectory.from_config(config)):
-        output = [
-            f"The database is ahead: it is at {before}, which this code does not know. Nothing is done."
-        ]
-        logging.getLogger("alembic").warning(output[0])
-    else:
-        with _lines_logged() as output:
-            if command in {"upgrade", "downgrade"}:
-                getattr(alembic, command)(config, revision or "head")
-            elif command == "check":
-                alembic.check(config)
+    with _lines_logged() as output:
+        if command == "upgrade" and is_ahead(before, ScriptDirectory.from_config(config)):
+            ahead = "The database is ahead: it is at %s, which this code does not know. Nothing is done."
+            logging.getLogger("alembic").warning(ahead, before)
+        elif command in {"upgrade", "downgrade"}:
+            getattr(alembic, command)(config, revision or "head")
+        elif command == "check":
+            alembic.check(config)
     return {"command": command, "before": before, "after": current_revision(), "output": output}
+
+
+def make_engine(database_url: str, timeouts: Timeouts) -> Engine:
+    """Put SQLAlchemy on connections that are made as the functions make theirs."""
+    url = make_url(database_url).set(drivername="postgresql+pg8000", query={})
+    return create_engine(url, creator=lambda: connect(database_url, timeouts), hide_parameters=True)
 
 
 def current_revision() -> str | None:

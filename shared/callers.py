@@ -10,7 +10,10 @@ class Caller(NamedTuple):
     client_id: str | None
     request_id: str | None
 
-    @property
-    def name(self) -> str:
-        """The caller's identity, to tell it from others."""
-        return self.subject or self.client_id or ""
+    def entry(self, action: str) -> dict[str, str | None]:
+        """Write what the history keeps of an action of the caller."""
+        return {"action": action, **self._asdict()}
+
+    def claim(self, key: str) -> dict[str, str | None]:
+        """Write an idempotency key with what tells the caller from others."""
+        return {"caller": self.subject or self.client_id or "", "key": key}

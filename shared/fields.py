@@ -93,6 +93,13 @@ def _separated(value: object) -> object:
 # For the API's document: what the validators say in code.
 STORABLE = Field(json_schema_extra={"pattern": r"^[^\u0000]*$"})
 STORABLE_AND_NOT_BLANK = Field(json_schema_extra={"pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"})
+A_PRICE = [
+    {"type": "number", "minimum": 0, "exclusiveMaximum": MAX_WHOLE_UNITS + 1},
+    {"type": "string", "pattern": r"^[0-9]{1,8}(\.[0-9]+)?$"},
+]
+AS_THE_CURRENCY_HAS = "No more decimals than the currency has."
+AN_INTEGER = {"type": "integer", "minimum": -MAX_INTEGER - 1, "maximum": MAX_INTEGER}
+BLANK_IS_0 = "null and an empty text stand for 0."
 
 Text = Annotated[StrictStr, AfterValidator(_storable), STORABLE]
 Name = Annotated[
@@ -109,30 +116,13 @@ Count = Annotated[StrictInt, Field(ge=1, le=MAX_INTEGER)]
 Price = Annotated[
     Decimal,
     PlainValidator(_price),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "number", "minimum": 0, "exclusiveMaximum": MAX_WHOLE_UNITS + 1},
-                {"type": "string", "pattern": r"^[0-9]{1,8}(\.[0-9]+)?$"},
-            ],
-            "description": "No more decimals than the currency has.",
-            "examples": ["9.90"],
-        }
-    ),
+    WithJsonSchema({"anyOf": A_PRICE, "description": AS_THE_CURRENCY_HAS, "examples": ["9.90"]}),
 ]
 SortOrder = Annotated[
     StrictInt,
     Field(ge=-MAX_INTEGER - 1, le=MAX_INTEGER),
     BeforeValidator(_default_when_blank),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "integer", "minimum": -MAX_INTEGER - 1, "maximum": MAX_INTEGER},
-                {"enum": [None, ""]},
-            ],
-            "description": "null and an empty text stand for 0.",
-        }
-    ),
+    WithJsonSchema({"anyOf": [AN_INTEGER, {"enum": [None, ""]}], "description": BLANK_IS_0}),
 ]
 
 # Of query parameters, which are all texts.

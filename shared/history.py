@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from typing_extensions import TypedDict
 
@@ -41,16 +41,7 @@ def show_history(
 
 
 def _show_change(change: Change[Row], before: Mapping[str, Shown], after: Mapping[str, Shown]) -> ChangeRead:
-    return {
-        "version": change.version,
-        "action": change.action,
-        "changes": {
-            name: {"from": before.get(name), "to": after.get(name)}
-            for name in after or before
-            if before.get(name) != after.get(name)
-        },
-        "changed_by": change.subject,
-        "client_id": change.client_id,
-        "request_id": change.request_id,
-        "changed_at": change.changed_at,
-    }
+    names = [name for name in after or before if before.get(name) != after.get(name)]
+    changes = {name: {"from": before.get(name), "to": after.get(name)} for name in names}
+    shown = {name: value for name, value in vars(change).items() if name != "after"}
+    return cast("ChangeRead", shown | {"changes": changes})

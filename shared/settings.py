@@ -26,6 +26,9 @@ CURRENCIES = {
 }
 
 
+DATABASE_URL_FORM = "must be postgresql://user:password@host:port/name."
+
+
 class SettingsError(Exception):
     """A setting is missing or wrong; the message is a sentence that names it."""
 
@@ -55,18 +58,14 @@ class Settings:
         for decimals, codes in CURRENCIES.items():
             if code in codes.split():
                 return Currency(code, decimals)
-        raise SettingsError(
-            f"DEFAULT_CURRENCY must be an ISO 4217 code of a currency such as EUR, not {code!r}."
-        )
+        raise SettingsError(f"DEFAULT_CURRENCY must be an ISO 4217 code such as EUR, not {code!r}.")
 
     @cached_property
     def database_url(self) -> str:
         """Where Postgres is: `DATABASE_URL`, as `postgresql://user:password@host:port/name`."""
         url = os.environ.get("DATABASE_URL")
         if not url:
-            raise SettingsError(
-                "DATABASE_URL is not set: it must be postgresql://user:password@host:port/name."
-            )
+            raise SettingsError(f"DATABASE_URL is not set: it {DATABASE_URL_FORM}")
         # The value is left out of the sentence: it may hold a password.
         try:
             parts = urlsplit(url)
@@ -74,28 +73,23 @@ class Settings:
         except ValueError:
             complete = False
         if not complete or parts.scheme not in {"postgresql", "postgres"}:
-            raise SettingsError("DATABASE_URL must be postgresql://user:password@host:port/name.")
+            raise SettingsError(f"DATABASE_URL {DATABASE_URL_FORM}")
         return url
 
-    @cached_property
-    def database_connect_timeout(self) -> float:
-        """Seconds for Postgres to accept a connection: `DATABASE_CONNECT_TIMEOUT`."""
-        return _seconds("DATABASE_CONNECT_TIMEOUT", Timeouts().connect)
+    # Seconds for Postgres to accept a connection, to answer a statement, to wait for a row that is locked.
+    database_connect_timeout = cached_property(lambda _: _seconds("DATABASE_CONNECT_TIMEOUT", 2))
+    database_statement_timeout = cached_property(lambda _: _seconds("DATABASE_STATEMENT_TIMEOUT", 3))
+    database_lock_timeout = cached_property(lambda _: _seconds("DATABASE_LOCK_TIMEOUT", 2))
 
-    @cached_property
-    def database_statement_timeout(self) -> float:
-        """Seconds for Postgres to answer a statement: `DATABASE_STATEMENT_TIMEOUT`."""
-        return _seconds("DATABASE_STATEMENT_TIMEOUT", Timeouts().statement)
+    # Where the password comes from: the URL, a token that RDS takes, or Secrets Manager.
+    database_auth = cached_property(lambda _: _one_of("DATABASE_AUTH", "url", "iam", "secret"))
 
-    @cached_property
-    def database_lock_timeout(self) -> float:
-        """Seconds to wait for a row that somebody else is changing: `DATABASE_LOCK_TIMEOUT`."""
-        return _seconds("DATABASE_LOCK_TIMEOUT", Timeouts().lock)
+    # Whether a pooler is in between, which refuses startup parameters that carry limits.
+    database_pooled = cached_property(lambda _: _one_of("DATABASE_POOLED", "false", "true") == "true")
 
-    @cached_property
-    def database_auth(self) -> str:
-        """Where the password comes from: `DATABASE_AUTH`, `url`, `iam` or `secret`."""
-        return _one_of("DATABASE_AUTH", ("url", "iam", "secret"))
+    log_level = cached_property(
+        lambda _: _one_of("LOG_LEVEL", "INFO", "DEBUG", "WARNING", "ERROR", "CRITICAL")
+    )
 
     @cached_property
     def database_secret(self) -> str:
@@ -113,18 +107,8 @@ class Settings:
             raise SettingsError(f"DATABASE_CA_FILE must be a file, and {path!r} is none.")
         return path
 
-    @cached_property
-    def database_pooled(self) -> bool:
-        """Whether a pooler is in between, which refuses startup parameters: `DATABASE_POOLED`."""
-        return _one_of("DATABASE_POOLED", ("false", "true")) == "true"
 
-    @cached_property
-    def log_level(self) -> str:
-        """The least level that is logged: `LOG_LEVEL`, INFO when it is not set."""
-        return _one_of("LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR", "CRITICAL"))
-
-
-def _one_of(name: str, choices: tuple[str, ...]) -> str:
+def _one_of(name: str, *choices: str) -> str:
     """Read a choice in any case; the first is the default."""
     value = os.environ.get(name) or choices[0]
     for choice in choices:

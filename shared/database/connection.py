@@ -1,22 +1,15 @@
 """The one database connection of a Lambda environment, which answers one request at a time."""
 
-import select
-import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 import pg8000
 
+from shared import errors
 from shared.database.credentials import POSTGRES_PORT, password
 from shared.database.driver import Parameter, PipelinedConnection
-from shared.errors import (
-    AlreadyTakenError,
-    DatabaseUnavailableError,
-    OutcomeUnknownError,
-    StillReferencedError,
-)
 from shared.settings import Timeouts, settings
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -51,7 +44,7 @@ class Connection:
 
     def open(self) -> None:
         """Connect, unless there is a connection that seems alive: from an idle one nothing is to be read."""
-        if self._driver is not None and _is_readable(_socket(self._driver)):
+        if self._driver is not None and self._driver.is_readable():
             self.close()
         if self._driver is None:
             timeouts = Timeouts(
@@ -77,15 +70,10 @@ class Connection:
             raise
 
     def close(self) -> None:
-        """End the connection at once, so that the server gives up its transaction and its locks."""
+        """End the connection, if there is one."""
         driver, self._driver = self._driver, None
         if driver is not None:
-            # pg8000's own close leaves the socket open while a traceback, say, refers to its buffer.
-            with suppress(OSError):
-                _socket(driver).shutdown(socket.SHUT_RDWR)
-            with suppress(OSError):
-                driver._sock.close()  # noqa: SLF001 - pg8000 has no public name for it
-            _socket(driver).close()
+            driver.hang_up()
 
 
 CONNECTION = Connection()
@@ -93,7 +81,7 @@ CONNECTION = Connection()
 
 def reading() -> AbstractContextManager[Connection]:
     """Read; raises DatabaseUnavailableError."""
-    return _session(when_lost=DatabaseUnavailableError)
+    return _session(when_lost=errors.DatabaseUnavailableError)
 
 
 def writing() -> AbstractContextManager[Connection]:
@@ -101,22 +89,21 @@ def writing() -> AbstractContextManager[Connection]:
 
     Raises DatabaseUnavailableError, OutcomeUnknownError, StillReferencedError or AlreadyTakenError.
     """
-    return _session(when_lost=OutcomeUnknownError)
+    return _session(when_lost=errors.OutcomeUnknownError)
 
 
 @contextmanager
-def _session(when_lost: type[DatabaseUnavailableError]) -> Iterator[Connection]:
+def _session(when_lost: type[errors.DatabaseUnavailableError]) -> Iterator[Connection]:
+    lost = errors.DatabaseUnavailableError
     try:
         CONNECTION.open()
-    except (pg8000.Error, OSError) as error:
-        raise _translated(error, DatabaseUnavailableError) from error
-    try:
+        lost = when_lost
         yield CONNECTION
     except (pg8000.Error, OSError) as error:
-        raise _translated(error, when_lost) from error
+        raise _translated(error, lost) from error
 
 
-def _translated(error: Exception, when_lost: type[DatabaseUnavailableError]) -> Exception:
+def _translated(error: Exception, when_lost: type[errors.DatabaseUnavailableError]) -> Exception:
     """Return what a caller can be told of an error; what nobody has thought of is a bug."""
     if not isinstance(error, pg8000.DatabaseError):
         return when_lost()
@@ -124,11 +111,11 @@ def _translated(error: Exception, when_lost: type[DatabaseUnavailableError]) -> 
     if code in OUTCOME_UNKNOWN:
         return when_lost()
     if code in STILL_REFERENCED:
-        return StillReferencedError()
+        return errors.StillReferencedError()
     if code == ALREADY_TAKEN:
-        return AlreadyTakenError(constraint=error.args[0].get("n", ""))
+        return errors.AlreadyTakenError(constraint=error.args[0].get("n", ""))
     if code.startswith(UNAVAILABLE):
-        return DatabaseUnavailableError()
+        return errors.DatabaseUnavailableError()
     return RuntimeError(f"unexpected SQLSTATE {code}")
 
 
@@ -161,7 +148,7 @@ def connect(database_url: str, timeouts: Timeouts, *, pooled: bool = False) -> P
             raise
         driver = PipelinedConnection(**arguments, password=password(url, again=True))
     # A second more than the server has: it gives up first if it can, and then the connection is still good.
-    _socket(driver).settimeout(timeouts.statement + 1)
+    driver.settimeout(timeouts.statement + 1)
     return driver
 
 
@@ -172,13 +159,3 @@ def tls(url: SplitResult) -> ssl.SSLContext | bool:
     if parse_qs(url.query).get("sslmode", [default])[-1] == "disable":
         return False
     return ssl.create_default_context(cafile=settings.database_ca_file)
-
-
-def _is_readable(connected: socket.socket) -> bool:
-    poll = select.poll()
-    poll.register(connected, select.POLLIN)
-    return bool(poll.poll(0))
-
-
-def _socket(driver: PipelinedConnection) -> socket.socket:
-    return driver._usock  # type: ignore[no-any-return]  # noqa: SLF001 - pg8000 has no public name for it

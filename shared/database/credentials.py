@@ -30,15 +30,8 @@ def _iam_token(url: SplitResult) -> str:
     from botocore.signers import RequestSigner  # noqa: PLC0415
 
     session = Session()
-    region = session.get_config_variable("region")
-    signer = RequestSigner(
-        ServiceId("rds-db"),
-        region,
-        "rds-db",
-        "v4",
-        session.get_credentials(),
-        session.get_component("event_emitter"),
-    )
+    region, events = session.get_config_variable("region"), session.get_component("event_emitter")
+    signer = RequestSigner(ServiceId("rds-db"), region, "rds-db", "v4", session.get_credentials(), events)
     query = urlencode({"Action": "connect", "DBUser": unquote(url.username or "")})
     address = f"https://{url.hostname}:{url.port or POSTGRES_PORT}/?{query}"
     request = {"method": "GET", "url": address, "body": {}, "headers": {}, "context": {}}

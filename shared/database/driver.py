@@ -6,24 +6,17 @@ https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-PIPELIN
 """
 
 import hashlib
+import select
+import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from struct import Struct
 from typing import Any
 from uuid import UUID
 
 import pg8000
-from pg8000.core import (
-    BIND,
-    CLOSE,
-    EXECUTE_MSG,
-    NULL_BYTE,
-    PARSE,
-    READY_FOR_QUERY,
-    STATEMENT,
-    SYNC_MSG,
-    Context,
-)
+from pg8000 import core
 
 Parameter = str | int | UUID | None
 
@@ -38,14 +31,6 @@ _ONE_TEXT = (str,)
 _HEADER_BYTES = 1 + _LENGTH.size
 
 
-class _Execution(Context):  # type: ignore[misc]
-    """What is being executed, under which name, and what has come of it so far."""
-
-    def __init__(self, sql: str, name: bytes) -> None:
-        super().__init__(sql, columns=[], input_funcs=_ONE_TEXT)
-        self.name = name
-
-
 class PipelinedConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 has no types
     """A connection that can send Parse, Bind, Execute and Sync in one flush; all else is pg8000's."""
 
@@ -54,40 +39,56 @@ class PipelinedConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 ha
         self._prepared: set[bytes] = set()
         self._received = b""
 
+    def settimeout(self, seconds: float) -> None:
+        """Have the socket wait no longer than that for the server."""
+        self._usock.settimeout(seconds)
+
+    def is_readable(self) -> bool:
+        """Tell whether the server has said something, or has gone."""
+        poll = select.poll()
+        poll.register(self._usock, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def hang_up(self) -> None:
+        """End the connection at once, so that the server gives up its transaction and its locks."""
+        # pg8000's own close leaves the socket open while a traceback, say, refers to its buffer.
+        with suppress(OSError):
+            self._usock.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):
+            self._sock.close()
+        self._usock.close()
+
     def execute_pipelined(self, sql: str, parameters: Sequence[Parameter], *, prepared: bool) -> str | None:
         """Execute a statement with at most one row of one column, and return that as text.
 
         A `prepared` one is parsed once by the server, under a name that can mean no other SQL.
         """
-        execution = _Execution(sql, _name(sql) if prepared else NULL_BYTE)
-        parse, bind = _parse(execution.name, sql), _bind(execution.name, parameters)
+        name = _name(sql) if prepared else core.NULL_BYTE
+        parse, bind = _parse(name, sql), _bind(name, parameters)
         if not prepared:
-            return self._flush(execution, parse, bind)
+            return self._flush(sql, parse, bind)
+        known = name in self._prepared
+        self._prepared.add(name)
         try:
-            return self._flush(execution, b"" if execution.name in self._prepared else parse, bind)
+            return self._flush(sql, b"" if known else parse, bind)
         except pg8000.DatabaseError as error:
             if error.args[0].get("C") not in STALE_PREPARED_STATEMENT:
                 raise
         # Nothing was done. All in one flush, because behind a pooler the next server may know other names.
-        close = _message(CLOSE, STATEMENT + execution.name)
-        return self._flush(_Execution(sql, execution.name), close, parse, bind)
+        return self._flush(sql, _message(core.CLOSE, core.STATEMENT + name), parse, bind)
 
-    def _flush(self, execution: _Execution, *messages: bytes) -> str | None:
+    def _flush(self, sql: str, *messages: bytes) -> str | None:
         if self._usock is None:
             raise pg8000.InterfaceError("connection is closed")
-        self._usock.sendall(b"".join([*messages, EXECUTE_MSG, SYNC_MSG]))
-        self.handle_messages(execution)
-        return execution.rows[0][0] if execution.rows else None
+        context = core.Context(sql, columns=[], input_funcs=_ONE_TEXT)
+        self._usock.sendall(b"".join([*messages, core.EXECUTE_MSG, core.SYNC_MSG]))
+        self.handle_messages(context)
+        return context.rows[0][0] if context.rows else None
 
-    def handle_PARSE_COMPLETE(self, _data: bytes, context: Context) -> None:  # noqa: N802 - pg8000's name
-        """Remember that the server has the statement, even if it fails with these parameters."""
-        if isinstance(context, _Execution):
-            self._prepared.add(context.name)
-
-    def handle_messages(self, context: Context) -> None:
+    def handle_messages(self, context: core.Context) -> None:
         """Read what the server answers up to ReadyForQuery, in pieces as large as they come."""
         data, start, code = self._received, 0, b""
-        while code != READY_FOR_QUERY:
+        while code != core.READY_FOR_QUERY:
             while len(data) < (end := _end_of_message(data, start)):
                 piece = self._sock.read1(_READ_BYTES)
                 if not piece:
@@ -121,11 +122,11 @@ def _name(sql: str) -> bytes:
 
 @lru_cache
 def _parse(name: bytes, sql: str) -> bytes:
-    return _message(PARSE, name + sql.encode() + NULL_BYTE + _COUNT.pack(0))
+    return _message(core.PARSE, name + sql.encode() + core.NULL_BYTE + _COUNT.pack(0))
 
 
 def _bind(name: bytes, parameters: Sequence[Parameter]) -> bytes:
-    parts = [NULL_BYTE, name, _PARAMETERS_AS_TEXT, _COUNT.pack(len(parameters))]
+    parts = [core.NULL_BYTE, name, _PARAMETERS_AS_TEXT, _COUNT.pack(len(parameters))]
     for parameter in parameters:
         if parameter is None:
             parts.append(_NULL)
@@ -133,4 +134,4 @@ def _bind(name: bytes, parameters: Sequence[Parameter]) -> bytes:
             text = str(parameter).encode()
             parts += _LENGTH.pack(len(text)), text
     parts.append(_RESULTS_AS_TEXT)
-    return _message(BIND, b"".join(parts))
+    return _message(core.BIND, b"".join(parts))

@@ -4,6 +4,8 @@ A change is one statement: it locks the rows, judges them as they are then, chan
 history. In the statements `{table}` is such as `token_bundle` and `{noun}` such as `bundle`; the columns come
 from the model.
 """
+# What was read as JSON is of the kind that it was read as.
+# mypy: disable-error-code="no-any-return"
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
@@ -16,15 +18,18 @@ from uuid import UUID
 from pydantic import TypeAdapter
 from pydantic_core import to_json
 
-from shared.callers import Caller
 from shared.database.connection import Connection
 from shared.errors import ApiError, ChangedMeanwhileError, NotFoundError
 
 Row = TypeVar("Row")
 Item = TypeVar("Item")
 
+# What becomes JSON: fields to set, what the history keeps of a change, a caller and its idempotency key.
+Values = Mapping[str, Any]
+Entry = Mapping[str, str | None]
+Claim = Mapping[str, str | None]
+# The versions that a change may start from; None for any.
 Versions = AbstractSet[int] | None
-"""The versions that a change may start from; None for any."""
 
 Action = Literal["created", "updated", "activated", "deactivated", "deleted"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
@@ -37,13 +42,16 @@ SELECT to_json({noun})::text
 FROM (SELECT {columns} FROM public.{table} AS {noun} WHERE {noun}.id = $1) AS {noun}
 """
 
-# The parameters: the fields; the entry in the history; the caller and the key, or NULL.
+# The parameters: the fields; the entry in the history; the caller and the key, or NULL. It selects nothing
+# when the key was used at the same moment: that cannot be seen yet.
 CREATE = """
-WITH claimed AS (
-    INSERT INTO public.{table}_idempotency_key AS used (caller, key)
+WITH claim AS (
     SELECT claim.caller, claim.key
     FROM jsonb_to_record($3) AS claim (caller text, key text)
     WHERE claim.key IS NOT NULL
+), claimed AS (
+    INSERT INTO public.{table}_idempotency_key AS used (caller, key)
+    SELECT claim.caller, claim.key FROM claim
     ON CONFLICT (caller, key) DO UPDATE
     SET {noun}_id = excluded.{noun}_id, created_at = excluded.created_at
     WHERE used.created_at <= now() - interval '24 hours'
@@ -56,20 +64,13 @@ WITH claimed AS (
     WHERE claimed.id IS NOT NULL OR $3 IS NULL
     RETURNING {columns}
 ), {recorded}
-SELECT json_build_object(
-    'outcome', CASE WHEN changed.id IS NULL THEN 'key_used' ELSE 'done' END,
-    'row', to_json(changed)
-)::text
-FROM (SELECT) AS always
-LEFT JOIN changed ON true
-"""
-
-# What a key has created, as it was then.
-CREATED_WITH = """
-SELECT change.{noun}::text
-FROM jsonb_to_record($1) AS claim (caller text, key text)
+SELECT json_build_object('outcome', 'done', 'row', changed)::text FROM changed
+UNION ALL
+SELECT json_build_object('outcome', 'replayed', 'row', change.{noun})::text
+FROM claim
 JOIN public.{table}_idempotency_key AS used ON used.caller = claim.caller AND used.key = claim.key
 JOIN public.{table}_change AS change ON change.{noun}_id = used.{noun}_id AND change.action = 'created'
+WHERE NOT EXISTS (SELECT FROM changed)
 """
 
 # Conditions look at the locked row, not at the table: that is searched as it was when the statement began.
@@ -165,11 +166,14 @@ FROM (SELECT count(*) FROM page) AS shown
 """
 
 
+CHANGE_COLUMNS = "version, action, subject AS changed_by, client_id, request_id, changed_at"
+
+
 @dataclass
 class Outcome(Generic[Row]):
     """What has come of a change, and the row as it is now."""
 
-    outcome: Literal["done", "unchanged", "stale", "missing", "key_used"]
+    outcome: Literal["done", "unchanged", "replayed", "stale", "missing"]
     row: Row | None = None
 
     def settled(self) -> Row:
@@ -188,7 +192,7 @@ class Change(Generic[Row]):
 
     version: int
     action: Action
-    subject: str | None
+    changed_by: str | None
     client_id: str | None
     request_id: str | None
     changed_at: datetime
@@ -223,14 +227,13 @@ class VersionedTable(Generic[Row]):
         self.columns, self.source = words["columns"], f"public.{table} AS {noun}"
         self.get_sql = GET.format(**words)
         self.create_sql = CREATE.format(**words)
-        self.created_with_sql = CREATED_WITH.format(**words)
         # Only a deletion must wait for those who have just referred to the row by a foreign key.
         self.update_sql = UPDATE.format(**words, locked=LOCKED.format(**words, lock="FOR NO KEY UPDATE"))
         self.delete_sql = DELETE.format(
             **words | {"recorded": deletion}, locked=LOCKED.format(**words, lock="FOR UPDATE")
         )
         self.history_sql = PAGE.format(
-            columns=f"version, action, subject, client_id, request_id, changed_at, {noun} AS after",
+            columns=f"{CHANGE_COLUMNS}, {noun} AS after",
             source=f"public.{table}_change",
             condition=f"{noun}_id = $3",
             order="version DESC",
@@ -243,68 +246,38 @@ class VersionedTable(Generic[Row]):
     def page(self, connection: Connection, sql: str, *parameters: Any) -> Page[Row]:
         """Return the page that a statement of `page_sql` selects."""
         # Its best plan depends on how much the condition lets through.
-        page: Page[Row] = _read(connection.execute(sql, *parameters, prepared=False), Page, self.row)
-        return page
+        return _read(connection.execute(sql, *parameters, prepared=False), Page, self.row)
 
     def get(self, connection: Connection, row_id: UUID) -> Row | None:
         """Return the row, or None when there is none."""
-        row: Row | None = _read(connection.execute(self.get_sql, row_id), Optional, self.row)
-        return row
+        return _read(connection.execute(self.get_sql, row_id), Optional, self.row)
 
     def create(
-        self, connection: Connection, values: Mapping[str, Any], caller: Caller, key: str | None = None
+        self, connection: Connection, values: Values, entry: Entry, claim: Claim | None
     ) -> Outcome[Row]:
-        """Insert a row; the outcome is `key_used` when the caller has used the key in the last 24 hours."""
-        claim = None if key is None else _json({"caller": caller.name, "key": key})
-        created = connection.execute(self.create_sql, _json(values), _entry("created", caller), claim)
-        outcome: Outcome[Row] = _read(created, Outcome, self.row)
-        return outcome
-
-    def created_with(self, connection: Connection, caller: Caller, key: str) -> Row:
-        """Return the row that the caller's key has created, as it was then."""
-        claim = _json({"caller": caller.name, "key": key})
-        row: Row = _read(connection.execute(self.created_with_sql, claim), self.row)
-        return row
+        """Insert a row, or return what a claimed key has created in the last 24 hours, as it was then."""
+        parameters = _json(values), _json(entry), None if claim is None else _json(claim)
+        created = connection.execute(self.create_sql, *parameters)
+        # What waited for another creation with the key sees it only in a statement that begins after it.
+        return _read(created or connection.execute(self.create_sql, *parameters), Outcome, self.row)
 
     def update(
-        self,
-        connection: Connection,
-        row_id: UUID,
-        values: Mapping[str, Any],
-        caller: Caller,
-        *,
-        expected: Versions = None,
-        action: Action = "updated",
+        self, connection: Connection, row_id: UUID, values: Values, entry: Entry, expected: Versions
     ) -> Outcome[Row]:
         """Set the values, if one differs and the row has an expected version."""
-        given = [{"id": row_id, "expected": _sorted(expected), "fields": values}]
-        return self._changed(connection.execute(self.update_sql, _json(given), _entry(action, caller)))
+        given = [{"id": row_id, "expected": expected, "fields": values}]
+        changed = connection.execute(self.update_sql, _json(given), _json(entry))
+        return _read(changed, list, Outcome, self.row)[0]
 
-    def delete(
-        self, connection: Connection, row_id: UUID, caller: Caller, *, expected: Versions = None
-    ) -> Outcome[Row]:
+    def delete(self, connection: Connection, row_id: UUID, entry: Entry, expected: Versions) -> Outcome[Row]:
         """Delete the row, if it has an expected version."""
-        given = [{"id": row_id, "expected": _sorted(expected)}]
-        return self._changed(connection.execute(self.delete_sql, _json(given), _entry("deleted", caller)))
+        given = [{"id": row_id, "expected": expected}]
+        changed = connection.execute(self.delete_sql, _json(given), _json(entry))
+        return _read(changed, list, Outcome, self.row)[0]
 
     def history(self, connection: Connection, row_id: UUID, *, limit: int, offset: int) -> Page[Change[Row]]:
         """Return what was done to the row, newest first."""
-        found = connection.execute(self.history_sql, limit, offset, row_id)
-        page: Page[Change[Row]] = _read(found, Page, Change, self.row)
-        return page
-
-    def _changed(self, changed: str | None) -> Outcome[Row]:
-        outcome: Outcome[Row]
-        (outcome,) = _read(changed, list, Outcome, self.row)
-        return outcome
-
-
-def _entry(action: Action, caller: Caller) -> str:
-    return _json({"action": action, **caller._asdict()})
-
-
-def _sorted(versions: Versions) -> list[int] | None:
-    return None if versions is None else sorted(versions)
+        return _read(connection.execute(self.history_sql, limit, offset, row_id), Page, Change, self.row)
 
 
 def _json(value: Any) -> str:

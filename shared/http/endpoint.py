@@ -1,6 +1,7 @@
 """An endpoint: a function that API Gateway has chosen for a request, and which does not know its address."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -11,7 +12,7 @@ from shared import cold_start
 from shared.errors import ApiError
 from shared.http.claims import Event, authenticate, request_id
 from shared.http.parameters import Parameters
-from shared.http.problems import InvalidRequestError, problem, validation_problem
+from shared.http.problems import problem
 from shared.http.responses import REPLAYED, Response
 from shared.settings import METRICS_NAMESPACE, SERVICE, settings
 
@@ -24,24 +25,18 @@ metrics = Metrics(namespace=METRICS_NAMESPACE, service=SERVICE)
 Function = Callable[..., Response[Any]]
 
 
+@dataclass
 class Endpoint:
     """The handler of a Lambda function: claims, scope, arguments, the function itself, its response."""
 
-    def __init__(
-        self,
-        function: Function,
-        *,
-        scope: str,
-        status: int,
-        metric: str | None,
-        raises: Sequence[type[ApiError]],
-    ) -> None:
-        self.function = function
-        self.scope = scope
-        self.status = status
-        self.metric = metric
-        self.raises = raises
-        self.parameters = Parameters(function)
+    function: Function
+    scope: str
+    status: int
+    metric: str | None
+    raises: Sequence[type[ApiError]]
+
+    def __post_init__(self) -> None:
+        self.parameters = Parameters(self.function)
         cold_start.finish_init()
 
     def __call__(self, event: Event, _context: object) -> dict[str, Any]:
@@ -63,8 +58,6 @@ class Endpoint:
             caller = authenticate(event, self.scope)
             response = self.function(**self.parameters.arguments(event, caller))
             return _relative_to(event, response)
-        except InvalidRequestError as error:
-            return validation_problem(error.errors, request_id(event))
         except ApiError as error:
             if error.status >= ApiError.status:
                 logger.exception(error.detail)
@@ -81,7 +74,7 @@ def endpoint(
 
     `metric` counts what was done; `raises` are the errors of its own that the API's document tells.
     """
-    return lambda function: Endpoint(function, scope=scope, status=status, metric=metric, raises=raises)
+    return lambda function: Endpoint(function, scope, status, metric, raises)
 
 
 def _relative_to(event: Event, response: Response[Any]) -> Response[Any]:

@@ -25,15 +25,12 @@ class Parameters:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         declared = inspect.signature(function).parameters.values()
-        self.callers = [parameter.name for parameter in declared if parameter.annotation is Caller]
-        self.sources = {
-            parameter.name: _source(parameter) for parameter in declared if parameter.annotation is not Caller
-        }
+        self.sources = {parameter.name: _source(parameter) for parameter in declared}
         self.has_body = "body" in self.sources.values()
         fields: dict[str, Any] = {
             parameter.name: (parameter.annotation, _field(self.sources[parameter.name], parameter.default))
             for parameter in declared
-            if parameter.name in self.sources
+            if parameter.annotation is not Caller
         }
         self.model = create_model("Parameters", **fields)
 
@@ -57,13 +54,15 @@ class Parameters:
             if any(error["loc"][0] == "path" for error in errors):
                 raise NotFoundError from invalid
             raise InvalidRequestError(errors) from invalid
-        arguments = {name: getattr(model, name) for name in self.sources}
-        return arguments | dict.fromkeys(self.callers, caller)
+        # Of all parameters only the caller is no field of the model.
+        return {name: getattr(model, name, caller) for name in self.sources}
 
 
 def _source(parameter: inspect.Parameter) -> str | AliasPath:
     """Where in the request the argument is, which is also where an error in it is said to be."""
     annotation = parameter.annotation
+    if annotation is Caller:
+        return "caller"
     if get_origin(annotation) is Annotated:
         for mark in get_args(annotation)[1:]:
             if isinstance(mark, Header):

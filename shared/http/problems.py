@@ -70,39 +70,31 @@ class UnsupportedMediaTypeError(ApiError):
     detail = "The body must be application/json in UTF-8."
 
 
-class InvalidRequestError(Exception):
-    """A field, a parameter or a header is not what it must be; `errors` are pydantic's."""
+class InvalidRequestError(ApiError):
+    """A field, parameter or header is not what it must be; each is named, given pydantic's errors."""
+
+    status = 400
 
     def __init__(self, errors: Sequence[Mapping[str, Any]]) -> None:
-        super().__init__()
-        self.errors = errors
+        self.errors = [_entry(error) for error in errors]
+        sentences = [entry["detail"] for entry in self.errors]
+        self.detail = "; ".join(
+            f"{_label(error)}: {sentence}" for error, sentence in zip(errors, sentences, strict=True)
+        )
 
 
 def problem(error: ApiError, request_id: str | None) -> Response[str]:
     """Tell the caller what went wrong, and under which id the log has more."""
-    return _problem(error.status, error.detail, request_id)
-
-
-def validation_problem(errors: Sequence[Mapping[str, Any]], request_id: str | None) -> Response[str]:
-    """Tell the caller of every field and parameter that is wrong, given pydantic's errors."""
-    entries = [_entry(error) for error in errors]
-    detail = "; ".join(
-        f"{_label(error)}: {entry['detail']}" for error, entry in zip(errors, entries, strict=True)
-    )
-    return _problem(HTTPStatus.BAD_REQUEST, detail, request_id, errors=entries)
-
-
-def _problem(status: int, detail: str, request_id: str | None, **members: Any) -> Response[str]:
     body = {
         "type": "about:blank",
-        "title": TITLES.get(status, HTTPStatus(status).phrase),
-        "status": status,
-        "detail": detail,
-        "error": detail,
-        **members,
+        "title": TITLES.get(error.status, HTTPStatus(error.status).phrase),
+        "status": error.status,
+        "detail": error.detail,
+        "error": error.detail,
+        **({"errors": error.errors} if isinstance(error, InvalidRequestError) else {}),
         "request_id": request_id,
     }
-    return Response(json.dumps(body), HEADERS.get(status, {}), status, PROBLEM_JSON)
+    return Response(json.dumps(body), HEADERS.get(error.status, {}), error.status, PROBLEM_JSON)
 
 
 def _entry(error: Mapping[str, Any]) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """The SQL of token bundles that other tables have not: each list is one statement."""
 
-from collections.abc import Sequence
 from functools import lru_cache
 
 from shared.database import Connection
@@ -19,16 +18,10 @@ MATCHES = """
 
 
 def find_bundles(
-    connection: Connection,
-    *,
-    limit: int,
-    offset: int,
-    include_inactive: bool = True,
-    name_contains: str = "",
-    sort: Sequence[str] = DISPLAY_ORDER,
+    connection: Connection, sort: tuple[str, ...], *, limit: int, offset: int, inactive: bool, part: str
 ) -> Page[TokenBundle]:
-    """Return one page of the bundles that match; `sort` names columns, with `-` before one for descending."""
-    return BUNDLES.page(connection, find_sql(tuple(sort)), limit, offset, include_inactive, name_contains)
+    """Return one page of the bundles, `inactive` ones too or not, that have the part in their name."""
+    return BUNDLES.page(connection, find_sql(sort), limit, offset, inactive, part)
 
 
 # Callers choose the order, so there is no end to the statements.

@@ -2,23 +2,13 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 from uuid import UUID
 
 from pydantic import BaseModel, Field, StrictBool
 from typing_extensions import TypedDict
 
-from shared.fields import (
-    SEPARATED_BY_COMMAS,
-    BooleanParameter,
-    Count,
-    Description,
-    Name,
-    Price,
-    SortOrder,
-    Text,
-    show_price,
-)
+from shared import fields
 from shared.history import ChangeRead, Shown
 from shared.paging import PageQuery
 from shared.settings import settings
@@ -28,23 +18,23 @@ from shared.token_bundles.model import TokenBundle
 class TokenBundleCreate(BaseModel, extra="forbid", defer_build=True):
     """What a new bundle is made of."""
 
-    name: Name
-    description: Description = None
-    token_amount: Count
-    price: Price
+    name: fields.Name
+    description: fields.Description = None
+    token_amount: fields.Count
+    price: fields.Price
     is_active: StrictBool = True
-    sort_order: SortOrder = 0
+    sort_order: fields.SortOrder = 0
 
 
 class TokenBundleUpdate(BaseModel, extra="forbid", defer_build=True):
     """What to change in a bundle; a field that is absent stays as it is, and its default is never read."""
 
-    name: Name = Field(default_factory=str)
-    description: Description = Field(default_factory=str)
-    token_amount: Count = Field(default_factory=int)
-    price: Price = Field(default_factory=Decimal)
+    name: fields.Name = Field(default_factory=str)
+    description: fields.Description = Field(default_factory=str)
+    token_amount: fields.Count = Field(default_factory=int)
+    price: fields.Price = Field(default_factory=Decimal)
     is_active: StrictBool = Field(default_factory=bool)
-    sort_order: SortOrder = Field(default_factory=int)
+    sort_order: fields.SortOrder = Field(default_factory=int)
 
 
 class TokenBundleRead(TypedDict):
@@ -65,19 +55,8 @@ class TokenBundleRead(TypedDict):
 
 def show_bundle(bundle: TokenBundle) -> TokenBundleRead:
     """Show a bundle, its price with exactly the currency's decimals."""
-    return {
-        "id": bundle.id,
-        "name": bundle.name,
-        "description": bundle.description,
-        "token_amount": bundle.token_amount,
-        "price": show_price(bundle.price),
-        "currency": settings.default_currency.code,
-        "is_active": bundle.is_active,
-        "sort_order": bundle.sort_order,
-        "version": bundle.version,
-        "created_at": bundle.created_at,
-        "updated_at": bundle.updated_at,
-    }
+    shown = {"price": fields.show_price(bundle.price), "currency": settings.default_currency.code}
+    return cast("TokenBundleRead", vars(bundle) | shown)
 
 
 def show_editable_fields(bundle: TokenBundle) -> dict[str, Shown]:
@@ -106,11 +85,11 @@ class TokenBundleListQuery(PageQuery, defer_build=True):
     """Which bundles to list, and in which order."""
 
     include_inactive: Annotated[
-        BooleanParameter, Field(description="Whether bundles that nobody can buy are listed, too.")
+        fields.BooleanParameter, Field(description="Whether bundles that nobody can buy are listed, too.")
     ] = True
-    q: Annotated[Text, Field(description="A part of the name, in capitals or not.")] = ""
+    q: Annotated[fields.Text, Field(description="A part of the name, in capitals or not.")] = ""
     sort: Annotated[
         tuple[SortKey, ...],
-        SEPARATED_BY_COMMAS,
+        fields.SEPARATED_BY_COMMAS,
         Field(json_schema_extra={"minItems": 1}, description="With - before them for descending."),
     ] = ("sort_order", "name")

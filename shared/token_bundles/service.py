@@ -1,11 +1,10 @@
-"""The rules of token bundles; each function is one statement, and a repeated creation two."""
+"""The rules of token bundles; each function is one statement."""
 
-from typing import NamedTuple
 from uuid import UUID
 
 from shared.callers import Caller
 from shared.database import reading, writing
-from shared.database.versioned import Action, Versions
+from shared.database.versioned import Versions
 from shared.errors import KeyUsedDifferentlyError, NotFoundError, StillReferencedError
 from shared.history import ChangeRead, show_history
 from shared.paging import Page, PageQuery, show_page
@@ -26,23 +25,16 @@ class BundleInUseError(StillReferencedError):
     detail = "It is still used elsewhere and cannot be deleted: deactivate it instead."
 
 
-class Created(NamedTuple):
-    """A bundle as it was created, and whether that was by an earlier request with the same key."""
-
-    bundle: TokenBundleRead
-    replayed: bool
-
-
 def list_bundles(query: TokenBundleListQuery) -> Page[TokenBundleRead]:
     """Show one page of the bundles that match the query."""
     with reading() as connection:
         found = find_bundles(
             connection,
+            query.sort,
             limit=query.per_page,
             offset=query.offset,
-            include_inactive=query.include_inactive,
-            name_contains=query.q,
-            sort=query.sort,
+            inactive=query.include_inactive,
+            part=query.q,
         )
     return show_page([show_bundle(row) for row in found.rows], found.total, query)
 
@@ -65,18 +57,21 @@ def get_bundle(bundle_id: UUID) -> TokenBundleRead:
     return show_bundle(bundle)
 
 
-def create_bundle(values: TokenBundleCreate, caller: Caller, key: str | None = None) -> Created:
-    """Create a bundle, or show what the caller's key has created; raises KeyUsedDifferentlyError."""
+def create_bundle(
+    values: TokenBundleCreate, caller: Caller, key: str | None = None
+) -> tuple[TokenBundleRead, bool]:
+    """Create a bundle, or show as it was then what the caller's key has created; tell whether it was the key.
+
+    Raises KeyUsedDifferentlyError.
+    """
     given = values.model_dump()
     with writing() as connection:
-        created = BUNDLES.create(connection, given, caller, key)
-        if created.row is not None:
-            return Created(show_bundle(created.row), replayed=False)
-        # Another statement, because one sees only what was committed before it began.
-        first = BUNDLES.created_with(connection, caller, key or "")
-    if any(getattr(first, name) != value for name, value in given.items()):
+        claim = None if key is None else caller.claim(key)
+        created = BUNDLES.create(connection, given, caller.entry("created"), claim)
+    bundle, replayed = created.settled(), created.outcome == "replayed"
+    if replayed and any(getattr(bundle, name) != value for name, value in given.items()):
         raise KeyUsedDifferentlyError
-    return Created(show_bundle(first), replayed=True)
+    return show_bundle(bundle), replayed
 
 
 def update_bundle(
@@ -88,7 +83,7 @@ def update_bundle(
     """
     changes = values.model_dump(exclude_unset=True)
     with writing() as connection:
-        outcome = BUNDLES.update(connection, bundle_id, changes, caller, expected=expected)
+        outcome = BUNDLES.update(connection, bundle_id, changes, caller.entry("updated"), expected)
     return show_bundle(outcome.settled())
 
 
@@ -96,10 +91,9 @@ def set_bundle_active(
     bundle_id: UUID, caller: Caller, *, is_active: bool, expected: Versions = None
 ) -> TokenBundleRead:
     """Activate or deactivate a bundle; raises NotFoundError, ChangedMeanwhileError."""
-    changes = {"is_active": is_active}
-    action: Action = "activated" if is_active else "deactivated"
+    entry = caller.entry("activated" if is_active else "deactivated")
     with writing() as connection:
-        outcome = BUNDLES.update(connection, bundle_id, changes, caller, expected=expected, action=action)
+        outcome = BUNDLES.update(connection, bundle_id, {"is_active": is_active}, entry, expected)
     return show_bundle(outcome.settled())
 
 
@@ -107,7 +101,7 @@ def delete_bundle(bundle_id: UUID, caller: Caller, expected: Versions = None) ->
     """Delete a bundle for good; raises NotFoundError, ChangedMeanwhileError, BundleInUseError."""
     try:
         with writing() as connection:
-            outcome = BUNDLES.delete(connection, bundle_id, caller, expected=expected)
+            outcome = BUNDLES.delete(connection, bundle_id, caller.entry("deleted"), expected)
     except StillReferencedError as error:
         raise BundleInUseError from error
     outcome.settled()

@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from dev.local import ROOT
-from migrations.engine import make_engine
+from migrations.runner import make_engine
 from shared.database.tables import metadata
 from shared.settings import Timeouts
 from tests.conftest import CreateDatabase, use_settings

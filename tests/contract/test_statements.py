@@ -4,7 +4,7 @@ from dataclasses import fields
 from itertools import permutations
 from typing import get_args
 
-from migrations.engine import make_engine
+from migrations.runner import make_engine
 from shared.settings import Timeouts
 from shared.token_bundles.model import TokenBundle
 from shared.token_bundles.repository import BUNDLES, find_sql
@@ -30,4 +30,4 @@ def test_postgres_prepares_every_statement(create_database: CreateDatabase, migr
             connection.exec_driver_sql(f"PREPARE statement AS {sql}")
             connection.exec_driver_sql("DEALLOCATE statement")
     engine.dispose()
-    assert len(STATEMENTS) == 6 + 12 + 12 * 11
+    assert len(STATEMENTS) == 5 + 12 + 12 * 11

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from migrations.engine import make_engine
+from migrations.runner import make_engine
 from shared.database import Connection as FunctionsConnection
 from shared.database import connection as database_connection
 from shared.database.driver import Parameter, PipelinedConnection

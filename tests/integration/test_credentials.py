@@ -18,7 +18,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from dev.database.postgres import postgres
-from migrations.engine import make_engine
+from migrations.runner import make_engine
 from shared.database import credentials
 from shared.settings import Timeouts
 from tests.conftest import use_settings

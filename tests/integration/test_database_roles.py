@@ -1,4 +1,4 @@
-"""The roles of docs/database-roles.sql: what the API's may do, and that it may do no more."""
+"""The roles of migrations/roles.sql: what the API's may do, and that it may do no more."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,12 +9,13 @@ import pytest
 from sqlalchemy import URL, make_url
 
 from dev.local import ROOT
+from shared.database.tables import metadata
 from tests.client import request
 from tests.conftest import CreateDatabase, use_settings
 from tests.integration.conftest import functions_with
 from tests.integration.test_migrate import Context
 
-SCRIPT = (ROOT / "docs/database-roles.sql").read_text()
+SCRIPT = (ROOT / "migrations/roles.sql").read_text()
 OWNER, API, MIGRATOR = "database_owner", "token_bundles_api", "token_bundles_migrator"
 NOT_ALLOWED = "42501"
 
@@ -67,6 +68,23 @@ def test_the_api_s_role_serves_every_route(database_url: URL) -> None:
             request("DELETE", bundle),
         ]
     assert [answer.status for answer in answers] == [200] * 7
+
+
+def test_the_api_s_role_has_the_grants_that_each_table_declares(database_url: URL) -> None:
+    granted: dict[str, set[str]] = {table: set() for table in metadata.tables}
+    query = (
+        f"SELECT table_name, privilege_type FROM information_schema.role_table_grants WHERE grantee = '{API}'"
+    )
+    for table, privilege in run(database_url, "postgres", query):
+        granted[table].add(privilege)
+    assert granted == {name: set(table.info["grants"].split(", ")) for name, table in metadata.tables.items()}
+
+
+def test_the_script_leaves_tables_alone_that_it_does_not_know(database_url: URL) -> None:
+    run(database_url, MIGRATOR, "CREATE TABLE newer (id integer)")
+    run(database_url, OWNER, SCRIPT)
+    assert run(database_url, API, "SELECT count(*) FROM newer") == [[0]]
+    run(database_url, MIGRATOR, "DROP TABLE newer")
 
 
 @pytest.mark.parametrize(

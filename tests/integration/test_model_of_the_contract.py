@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import Engine, text
 
-from migrations.engine import make_engine
+from migrations.runner import make_engine
 from shared.database import connection as database_connection
 from shared.settings import Timeouts
 from tests.client import BUNDLES, REQUEST_ID, Answer, request

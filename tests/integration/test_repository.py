@@ -21,6 +21,7 @@ VALUES = {
 }  # fmt: skip
 NO_ID = UUID(int=0)
 CALLER = Caller("admin-1", None, "request-1")
+ENTRY = CALLER.entry("updated")
 
 
 @pytest.fixture
@@ -34,14 +35,14 @@ class TestOneStatement:
     @pytest.mark.parametrize(
         "call",
         [
-            lambda own: BUNDLES.create(own, VALUES, CALLER),
-            lambda own: BUNDLES.create(own, VALUES, CALLER, "key"),
+            lambda own: BUNDLES.create(own, VALUES, ENTRY, None),
+            lambda own: BUNDLES.create(own, VALUES, ENTRY, CALLER.claim("key")),
             lambda own: BUNDLES.get(own, NO_ID),
             lambda own: BUNDLES.history(own, NO_ID, limit=20, offset=0),
-            lambda own: BUNDLES.update(own, NO_ID, {"name": "x", "price": Decimal(1)}, CALLER),
-            lambda own: BUNDLES.update(own, NO_ID, {}, CALLER, action="activated"),
-            lambda own: BUNDLES.delete(own, NO_ID, CALLER, expected={1}),
-            lambda own: find_bundles(own, limit=20, offset=0, name_contains="x"),
+            lambda own: BUNDLES.update(own, NO_ID, {"name": "x", "price": Decimal(1)}, ENTRY, None),
+            lambda own: BUNDLES.update(own, NO_ID, {}, ENTRY, {1, 2}),
+            lambda own: BUNDLES.delete(own, NO_ID, ENTRY, {1}),
+            lambda own: find_bundles(own, ("name",), limit=20, offset=0, inactive=True, part="x"),
         ],
     )
     def test_each_function(
@@ -61,7 +62,7 @@ class TestOneStatement:
 
 class TestOutcomes:
     def test_of_an_update(self, own: Connection) -> None:
-        bundle_id = BUNDLES.create(own, VALUES, CALLER).settled().id
+        bundle_id = BUNDLES.create(own, VALUES, ENTRY, None).settled().id
         for values, expected, outcome in (
             ({"name": "Other"}, None, "done"),
             ({"name": "Other"}, {2}, "unchanged"),
@@ -69,36 +70,36 @@ class TestOutcomes:
             ({"name": "Other"}, {1}, "stale"),
             ({"name": "Third"}, {1, 2}, "done"),
         ):
-            assert BUNDLES.update(own, bundle_id, values, CALLER, expected=expected).outcome == outcome
-        assert BUNDLES.update(own, NO_ID, {}, CALLER).outcome == "missing"
+            assert BUNDLES.update(own, bundle_id, values, ENTRY, expected).outcome == outcome
+        assert BUNDLES.update(own, NO_ID, {}, ENTRY, None).outcome == "missing"
 
     def test_are_errors_in_one_place(self, own: Connection) -> None:
-        bundle_id = BUNDLES.create(own, VALUES, CALLER).settled().id
+        bundle_id = BUNDLES.create(own, VALUES, ENTRY, None).settled().id
         with pytest.raises(ChangedMeanwhileError):
-            BUNDLES.delete(own, bundle_id, CALLER, expected={2}).settled()
-        assert BUNDLES.delete(own, bundle_id, CALLER).settled() is None
+            BUNDLES.delete(own, bundle_id, CALLER.entry("deleted"), {2}).settled()
+        assert BUNDLES.delete(own, bundle_id, CALLER.entry("deleted"), None).settled() is None
         with pytest.raises(NotFoundError):
-            BUNDLES.delete(own, bundle_id, CALLER).settled()
+            BUNDLES.delete(own, bundle_id, CALLER.entry("deleted"), None).settled()
 
     def test_a_value_that_must_be_unique(self, connection: sqlalchemy.Connection) -> None:
         connection.execute(text("CREATE UNIQUE INDEX uq_name ON token_bundle (name)"))
         with writing() as own:
-            BUNDLES.create(own, VALUES, CALLER)
+            BUNDLES.create(own, VALUES, ENTRY, None)
         with pytest.raises(AlreadyTakenError) as taken, writing() as own:
-            BUNDLES.create(own, VALUES, CALLER)
+            BUNDLES.create(own, VALUES, ENTRY, None)
         assert (taken.value.status, taken.value.constraint) == (409, "uq_name")
 
 
 class TestValues:
     def test_a_price_is_exact(self, own: Connection) -> None:
         for written in ("0.1", "9999999.99", "99999999.9999", "0.0001", "12345678.9012"):
-            created = BUNDLES.create(own, VALUES | {"price": Decimal(written)}, CALLER).settled()
+            created = BUNDLES.create(own, VALUES | {"price": Decimal(written)}, ENTRY, None).settled()
             assert created.price == Decimal(written)
 
     @pytest.mark.parametrize("value", [object(), {1: object()}, [lambda: None]])
     def test_json_of_what_nobody_knows_is_refused(self, own: Connection, value: object) -> None:
         with pytest.raises(ValueError, match="Unable to serialize"):
-            BUNDLES.create(own, VALUES | {"name": value}, CALLER)
+            BUNDLES.create(own, VALUES | {"name": value}, ENTRY, None)
 
     def test_an_order_is_one_of_the_known(self) -> None:
         with pytest.raises(KeyError):
@@ -127,9 +128,9 @@ class TestConstraints:
     @pytest.mark.usefixtures("connection")
     def test_an_empty_description_is_none(self) -> None:
         with pytest.raises(RuntimeError) as bug, writing() as own:
-            BUNDLES.create(own, VALUES | {"description": ""}, CALLER)
+            BUNDLES.create(own, VALUES | {"description": ""}, ENTRY, None)
         assert isinstance(bug.value.__cause__, pg8000.DatabaseError)
         assert bug.value.__cause__.args[0]["n"] == "ck_token_bundle_description_not_empty"
 
     def test_a_name_may_end_in_v(self, own: Connection) -> None:
-        assert BUNDLES.create(own, VALUES | {"name": "v"}, CALLER).settled().name == "v"
+        assert BUNDLES.create(own, VALUES | {"name": "v"}, ENTRY, None).settled().name == "v"

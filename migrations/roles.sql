@@ -29,14 +29,26 @@ SET LOCAL ROLE token_bundles_migrator;
 ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO token_bundles_api;
 ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE ON SEQUENCES TO token_bundles_api;
 
+-- What the API may do with each table, as its description in shared/*/tables.py has it; tables that are not named here
+-- are left as they are.
 DO $$
+DECLARE
+  known record;
 BEGIN
-  IF to_regclass('token_bundle') IS NOT NULL THEN
-    REVOKE ALL ON ALL TABLES IN SCHEMA public FROM token_bundles_api;
-    GRANT SELECT, INSERT, UPDATE, DELETE ON token_bundle TO token_bundles_api;
-    GRANT SELECT, INSERT ON token_bundle_change TO token_bundles_api;
-    GRANT SELECT, INSERT, UPDATE ON token_bundle_idempotency_key TO token_bundles_api;
-  END IF;
+  FOR known IN
+    SELECT * FROM (VALUES
+      ('alembic_version', NULL),
+      ('token_bundle', 'SELECT, INSERT, UPDATE, DELETE'),
+      ('token_bundle_change', 'SELECT, INSERT'),
+      ('token_bundle_idempotency_key', 'SELECT, INSERT, UPDATE')
+    ) AS tables (name, privileges)
+    WHERE to_regclass(format('public.%I', name)) IS NOT NULL
+  LOOP
+    EXECUTE format('REVOKE ALL ON public.%I FROM token_bundles_api', known.name);
+    IF known.privileges IS NOT NULL THEN
+      EXECUTE format('GRANT %s ON public.%I TO token_bundles_api', known.privileges, known.name);
+    END IF;
+  END LOOP;
 END $$;
 
 RESET ROLE;
