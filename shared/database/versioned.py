@@ -34,6 +34,7 @@ Versions = AbstractSet[int] | None
 Action = Literal["created", "updated", "activated", "deactivated", "deleted"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 
+CHANGE_COLUMNS = "version, action, subject AS changed_by, client_id, request_id, changed_at"
 # The columns that only these statements write.
 MANAGED = {"id", "version", "created_at", "updated_at"}
 
@@ -148,25 +149,21 @@ RECORDED = """recorded AS (
 
 # The limit is $1 and the offset $2; the total is counted only when the page does not tell it.
 PAGE = """
-WITH page AS (
+SELECT json_build_object(
+    'rows', coalesce(json_agg(page), '[]'),
+    'total', CASE
+        WHEN count(*) < $1 AND (count(*) > 0 OR $2 = 0) THEN $2 + count(*)
+        ELSE (SELECT count(*) FROM {source} WHERE {condition})
+    END
+)::text
+FROM (
     SELECT {columns}
     FROM {source}
     WHERE {condition}
     ORDER BY {order}
     LIMIT $1 OFFSET $2
-)
-SELECT json_build_object(
-    'rows', coalesce((SELECT json_agg(page) FROM page), '[]'),
-    'total', CASE
-        WHEN shown.count < $1 AND (shown.count > 0 OR $2 = 0) THEN $2 + shown.count
-        ELSE (SELECT count(*) FROM {source} WHERE {condition})
-    END
-)::text
-FROM (SELECT count(*) FROM page) AS shown
+) AS page
 """
-
-
-CHANGE_COLUMNS = "version, action, subject AS changed_by, client_id, request_id, changed_at"
 
 
 @dataclass

@@ -6,18 +6,23 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import boto3  # type: ignore[import-untyped]
+import certifi
 import pytest
 import trustme
 from aws_lambda_powertools.utilities.parameters import clear_caches
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509 import load_pem_x509_certificates
 from moto import mock_aws
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from dev.database.postgres import postgres
+from dev.local import ROOT
 from migrations.runner import make_engine
 from shared.database import credentials
 from shared.settings import Timeouts
@@ -175,6 +180,20 @@ class TestSecret:
         with pytest.raises(DBAPIError) as refused:
             who_is_connected(server.url())
         assert "28P01" in str(refused.value)
+
+
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")
+def test_the_roots_that_come_along_are_well_known_and_valid_for_a_while() -> None:
+    known, ours = (
+        {certificate.fingerprint(SHA256()): certificate for certificate in load_pem_x509_certificates(pem)}
+        for pem in (
+            Path(certifi.where()).read_bytes(),
+            (ROOT / "shared/database/amazon-roots.pem").read_bytes(),
+        )
+    )
+    assert len(ours.keys() & known.keys()) == len(ours) == 5
+    soonest = min(certificate.not_valid_after_utc for certificate in ours.values())
+    assert soonest > datetime.now(UTC) + timedelta(days=365)
 
 
 class TestIamToken:

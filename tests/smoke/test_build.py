@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from dev.emulator import BUILD, EMULATOR, files, zipped
+from dev.gateway.template import load_document
 from dev.local import ROOT
 from tests.client import TEMPLATE
 
 KILOBYTE = 1000
-LIMITS = {"SharedLayer": 10_000 * KILOBYTE, "Migrate": 3_000 * KILOBYTE}
+LIMITS = {"SharedLayer": 4_500 * KILOBYTE, "Migrate": 7_000 * KILOBYTE}
 FUNCTION_LIMIT = 50 * KILOBYTE
 ENDPOINTS = sorted({route.function.name for route in TEMPLATE.routes})
 
@@ -50,6 +51,11 @@ def test_all_sources_have_byte_code(artifact: str) -> None:
     }
     # Alembic's templates for new migrations are no modules.
     assert {name for name in sources - compiled if "templates" not in name} == set()
+
+
+def test_the_default_certificates_are_in_the_layer() -> None:
+    parameter = load_document((ROOT / "template.yaml").read_text())["Parameters"]["DatabaseCaFile"]
+    assert (BUILD / "SharedLayer" / Path(parameter["Default"]).relative_to("/opt")).is_file()
 
 
 def test_two_builds_are_the_same(tmp_path: Path) -> None:

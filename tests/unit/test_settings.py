@@ -1,8 +1,9 @@
 """The settings."""
 
+import iso4217
 import pytest
 
-from shared.settings import SettingsError
+from shared.settings import CURRENCIES, SettingsError
 from tests.conftest import use_settings
 
 
@@ -14,6 +15,12 @@ class TestDefaultCurrency:
     def test_has_its_decimals(self, code: str | None, currency: tuple[str, int]) -> None:
         with use_settings(DEFAULT_CURRENCY=code) as settings:
             assert settings.default_currency == currency
+
+    def test_are_those_of_iso_4217(self) -> None:
+        decimals = {code: number for number, codes in CURRENCIES.items() for code in codes.split()}
+        assert decimals == {
+            known.code: known.exponent for known in iso4217.Currency if known.exponent is not None
+        }
 
     @pytest.mark.parametrize("code", ["euro", "EURO", "XAU", "eur", "€", "ZZZ"])
     def test_must_be_one(self, code: str) -> None:
