@@ -29,6 +29,8 @@ UNUSED = [
     *("pydantic/mypy.py", "pydantic/v1"),
     *(f"sqlalchemy/dialects/{name}" for name in ("mssql", "mysql", "oracle", "sqlite")),
     *("sqlalchemy/ext/asyncio", "sqlalchemy/ext/mypy", "sqlalchemy/testing"),
+    # What is fast for many rows; it has the same in Python.
+    "sqlalchemy/**/*.so",
 ]
 # These two read their own version when they are imported.
 NEEDED_METADATA = ["pg8000-*.dist-info/METADATA", "scramp-*.dist-info/METADATA"]

@@ -12,7 +12,7 @@ from dev.local import ROOT
 from tests.client import TEMPLATE
 
 KILOBYTE = 1000
-LIMITS = {"SharedLayer": 4_500 * KILOBYTE, "Migrate": 7_000 * KILOBYTE}
+LIMITS = {"SharedLayer": 4_500 * KILOBYTE, "Migrate": 5_500 * KILOBYTE}
 FUNCTION_LIMIT = 50 * KILOBYTE
 ENDPOINTS = sorted({route.function.name for route in TEMPLATE.routes})
 
