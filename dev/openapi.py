@@ -36,6 +36,17 @@ COMMITTED = ROOT / "openapi.json"
 FRAME = ROOT / "dev/openapi.yaml"
 REQUEST_ID = "JKJaXmPLvHcESHA="
 REFERENCE = "#/components/schemas/"
+MISSING: Any = object()
+# Of a format or a type, where a schema has no example.
+SAMPLES = {
+    "uuid": "5d2c3c0e-6b0b-4c5c-9d0b-0f7c2f0e6a51",
+    "date-time": "2026-11-23T08:00:00.123456Z",
+    "string": "text",
+    "integer": 1,
+    "boolean": True,
+    "null": None,
+    "object": {},
+}
 
 # What there is in an operation only when its requests have something: a kind of parameter, a header, a body.
 ALWAYS = "always"
@@ -143,12 +154,28 @@ class _Writer:
     def _content(self, kind: Any) -> dict[str, Any]:
         name = _schema_name(kind)
         self.schemas[name] = _without_titles(self._schema(kind))
-        return {"application/json": {"schema": {"$ref": REFERENCE + name}, "example": self.examples[name]}}
+        reference = {"$ref": REFERENCE + name}
+        return {"application/json": {"schema": reference, "example": self._example(reference)}}
 
     def _schema(self, kind: Any) -> dict[str, Any]:
         schema = TypeAdapter(kind).json_schema(ref_template=REFERENCE + "{model}")
         self.schemas |= _without_titles(schema.pop("$defs", {}))
         return schema
+
+    def _example(self, schema: dict[str, Any], given: Any = MISSING) -> Any:
+        """Complete an example with what is required, as its schema or its type has it."""
+        match schema:
+            case {"$ref": reference}:
+                name = reference.removeprefix(REFERENCE)
+                known = self.examples.get(name, {}) if given is MISSING else given
+                return self._example(self.schemas[name], known)
+            case {"properties": properties}:
+                wanted = {*given, *schema.get("required", ())}
+                parts = {name: part for name, part in properties.items() if name in wanted}
+                return {name: self._example(part, given.get(name, MISSING)) for name, part in parts.items()}
+            case {"items": item}:
+                return [self._example(item, one) for one in ([MISSING] if given is MISSING else given)]
+        return _sample(schema) if given is MISSING else given
 
     def _is_versioned(self, content: dict[str, Any]) -> bool:
         """Tell whether a body has a schema within it that has a version."""
@@ -156,6 +183,15 @@ class _Writer:
         within = [part.get("$ref", "") for part in self.schemas[name]["properties"].values()]
         schemas = [self.schemas[reference.removeprefix(REFERENCE)] for reference in within if reference]
         return any("version" in schema["properties"] for schema in schemas)
+
+
+def _sample(schema: dict[str, Any]) -> Any:
+    match schema:
+        case {"examples": [example, *_]} | {"enum": [example, *_]} | {"default": example}:
+            return example
+        case {"anyOf": [first, *_]}:
+            return _sample(first)
+    return SAMPLES[schema.get("format") or schema["type"]]
 
 
 def _operation_id(route: Route, routes: list[Route]) -> str:

@@ -114,11 +114,12 @@ def request(
     headers: Mapping[str, str] | None = None,
     scope: str | None = f"{READ} {WRITE}",
     subject: str = "admin-1",
+    collection: str = BUNDLES,
 ) -> Answer:
-    """Send a request to a path below the bundles; without a scope it comes from nobody."""
+    """Send a request to a path below a collection; without a scope it comes from nobody."""
     if json_body is not None:
         body = json.dumps(json_body)
     headers = {**({} if body is None else {"content-type": "application/json"}), **(headers or {})}
     claims = None if scope is None else {"sub": subject, "scope": scope}
-    full_path = f"{BUNDLES}{path}"
+    full_path = f"{collection}{path}"
     return invoke(event(method, full_path, body=body, query=query, headers=headers, claims=claims))

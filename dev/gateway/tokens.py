@@ -13,25 +13,26 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
+from dev.gateway.template import local_template
 from dev.local import AUDIENCE, ISSUER, folder
 
 ALGORITHM = "RS256"
-DEFAULT_SCOPE = "token-bundles:read token-bundles:write"
 DEFAULT_SUBJECT = "dev-admin"
 DEFAULT_SECONDS = 24 * 60 * 60
 
 
 def issue_token(
-    *, scope: str = DEFAULT_SCOPE, subject: str = DEFAULT_SUBJECT, expires_in: int = DEFAULT_SECONDS
+    *, scope: str | None = None, subject: str = DEFAULT_SUBJECT, expires_in: int = DEFAULT_SECONDS
 ) -> str:
-    """Make a token that every gateway with this key accepts."""
+    """Make a token that every gateway with this key accepts, with all scopes if none are given."""
+    scopes = {scope for route in local_template().routes for scope in route.scopes}
     key = signing_key()
     now = int(time.time())
     claims = {
         "iss": ISSUER,
         "aud": AUDIENCE,
         "sub": subject,
-        "scope": scope,
+        "scope": " ".join(sorted(scopes)) if scope is None else scope,
         "iat": now,
         "exp": now + expires_in,
         "jti": str(uuid.uuid4()),

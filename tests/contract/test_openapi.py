@@ -51,6 +51,7 @@ OPERATIONS = {
     for method, operation in operations.items()
 }
 each_operation = pytest.mark.parametrize("key", OPERATIONS)
+each_of_the_contract = pytest.mark.parametrize("key", ANSWERS)
 
 
 def resolved(part: Any) -> Any:
@@ -89,19 +90,23 @@ def test_it_has_the_routes_and_scopes_of_the_template() -> None:
     assert {READ, WRITE} <= set(explained.split("`"))
 
 
-@each_operation
+def test_the_contract_is_about_every_operation_on_bundles() -> None:
+    assert {key for key in OPERATIONS if BUNDLES in key} == ANSWERS.keys()
+
+
+@each_of_the_contract
 def test_it_has_the_answers_of_the_contract(key: str) -> None:
     assert {int(status) for status in OPERATIONS[key]["responses"]} == ANSWERS[key]
 
 
-@each_operation
+@each_of_the_contract
 def test_it_has_the_parameters_of_the_contract(key: str) -> None:
     parameters = OPERATIONS[key]["parameters"]
     assert {parameter["name"] for parameter in parameters} == PARAMETERS[key]
     assert all(parameter["required"] == (parameter["in"] == "path") for parameter in parameters)
 
 
-@each_operation
+@each_of_the_contract
 def test_it_has_the_headers_of_the_contract(key: str) -> None:
     for status, response in OPERATIONS[key]["responses"].items():
         expected = HEADERS.get((key, status), HEADERS_OF_ERRORS.get(status, set()))

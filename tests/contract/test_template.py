@@ -10,7 +10,7 @@ import pytest
 from dev.gateway.template import load_document
 from dev.local import ROOT, TEMPLATE
 from shared.settings import Settings
-from tests.client import READ, WRITE
+from tests.client import WRITE
 
 Document = dict[str, Any]
 Check = Callable[[Document], Iterator[str]]
@@ -119,7 +119,10 @@ def each_route_wants_a_token_with_its_scope(document: Document) -> Iterator[str]
         auth = route.get("Auth", {})
         if "Authorizer" in auth:
             yield f"{name} has another authorizer than the default."
-        if auth.get("AuthorizationScopes") != [READ if route["Method"] == "GET" else WRITE]:
+        resource = route["Path"].removeprefix("/api/v1/admin/").partition("/")[0]
+        if auth.get("AuthorizationScopes") != [
+            f"{resource}:{'read' if route['Method'] == 'GET' else 'write'}"
+        ]:
             yield f"{route['Method']} {route['Path']} does not want its scope."
 
 

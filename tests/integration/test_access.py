@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -14,10 +15,15 @@ from shared.http.endpoint import logger
 from tests.client import BUNDLES, READ, REQUEST_ID, TEMPLATE, WRITE, event, handler_of, invoke, request
 
 ROUTES = TEMPLATE.routes
+SCOPES = sorted({scope for route in ROUTES for scope in route.scopes})
 every_route = pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.key)
 every_route_of_one = pytest.mark.parametrize(
-    "route", [route for route in ROUTES if "{" in route.path], ids=lambda route: route.key
+    "route", [route for route in ROUTES if re.search(r"{\w+}", route.path)], ids=lambda route: route.key
 )
+
+
+def path_of(route: Route, row_id: str) -> str:
+    return re.sub(r"{\w+}", row_id, route.path.replace("{proxy+}", ""))
 
 
 @pytest.fixture
@@ -38,23 +44,25 @@ class TestEveryRoute:
             assert handler_of(route.function.handler)(nothing, None)["statusCode"] == 401
 
     def test_the_other_scope_is_not_enough(self, route: Route) -> None:
-        path = route.path.replace("{bundle_id}", str(uuid4()))
-        scope = WRITE if route.scopes == (READ,) else READ
-        claims = {"sub": "a", "scope": scope}
-        answer = invoke(event(route.method, path, body="{malformed", claims=claims))
+        others = " ".join(scope for scope in SCOPES if scope not in route.scopes)
+        claims = {"sub": "a", "scope": others}
+        sent = event(route.method, path_of(route, str(uuid4())), body="{malformed", claims=claims)
+        answer = invoke(sent)
         assert answer.status == 403
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.json["title"] == "Forbidden"
 
 
 @every_route_of_one
-@pytest.mark.parametrize("bundle_id", ["00000000-0000-0000-0000-000000000000", "no-uuid"])
+@pytest.mark.parametrize("row_id", ["00000000-0000-0000-0000-000000000000", "no-uuid"])
 @pytest.mark.parametrize("tags", [None, '"1"', "*"])
 @pytest.mark.usefixtures("connection")
-def test_there_is_no_such_bundle(route: Route, bundle_id: str, tags: str | None) -> None:
-    path = route.path.replace("{bundle_id}", bundle_id).removeprefix(BUNDLES)
-    headers = {} if tags is None else {"If-Match": tags, "If-None-Match": tags}
-    answer = request(route.method, path, json_body={"name": "x"}, headers=headers)
+def test_there_is_no_such_row(route: Route, row_id: str, tags: str | None) -> None:
+    headers = {"content-type": "application/json"} | (
+        {"if-match": tags, "if-none-match": tags} if tags else {}
+    )
+    claims = {"sub": "a", "scope": route.scopes[0]}
+    answer = invoke(event(route.method, path_of(route, row_id), body="{}", headers=headers, claims=claims))
     assert answer.status == 404
     assert answer.json["title"] == "Not Found"
 
