@@ -55,7 +55,7 @@ class DatabaseUnavailableError(ApiError):
 
 
 class OutcomeUnknownError(DatabaseUnavailableError):
-    """The connection was lost while a change was being committed."""
+    """The connection was lost while a change was being made."""
 
     detail = (
         "The connection to the database was lost, and it is not known whether the change was made: "

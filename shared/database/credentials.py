@@ -1,4 +1,4 @@
-"""The password of the database, asked for anew by each physical connection."""
+"""The password of the database, which each connection asks for when it is made."""
 
 import json
 from urllib.parse import SplitResult, unquote, urlencode

@@ -1,4 +1,4 @@
-"""HTTP over Lambda: the only package that knows Powertools."""
+"""HTTP over Lambda: what endpoints are made of."""
 
 from shared import cold_start  # noqa: F401, I001 - before anything large is imported
 
