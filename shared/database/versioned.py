@@ -90,7 +90,7 @@ WITH given AS (
 UPDATE = """
 {locked}, wanted AS (
     SELECT
-        wanted.*,
+        {wanted_columns},
         given.expected IS NULL OR wanted.version = ANY (given.expected) AS is_expected,
         wanted IS DISTINCT FROM locked.{noun} AS differs
     FROM locked
@@ -214,6 +214,7 @@ class VersionedTable(Generic[Row]):
             "table": table,
             "noun": noun,
             "columns": ", ".join(f"{noun}.{name}" for name in names),
+            "wanted_columns": ", ".join(f"wanted.{name}" for name in names),
             "editable": ", ".join(editable),
             "wanted": ", ".join(f"wanted.{name}" for name in editable),
             "assignments": ", ".join(f"{name} = wanted.{name}" for name in editable),
