@@ -90,7 +90,7 @@ WITH given AS (
 UPDATE = """
 {locked}, wanted AS (
     SELECT
-        {wanted_columns},
+        wanted.id, wanted.version, {wanted},
         given.expected IS NULL OR wanted.version = ANY (given.expected) AS is_expected,
         wanted IS DISTINCT FROM locked.{noun} AS differs
     FROM locked
@@ -110,9 +110,10 @@ SELECT json_agg(json_build_object(
         WHEN wanted.is_expected THEN 'unchanged'
         ELSE 'stale'
     END,
-    'row', coalesce(to_json(changed), to_json(wanted))
+    'row', coalesce(to_json(changed), to_json(locked.{noun}))
 ))::text
 FROM given
+LEFT JOIN locked ON (locked.{noun}).id = given.id
 LEFT JOIN wanted ON wanted.id = given.id
 LEFT JOIN changed ON changed.id = given.id
 """
@@ -128,7 +129,7 @@ DELETE = """
 SELECT json_agg(json_build_object(
     'outcome', CASE
         WHEN changed.id IS NOT NULL THEN 'done'
-        WHEN locked IS NULL THEN 'missing'
+        WHEN (locked.{noun}).id IS NULL THEN 'missing'
         ELSE 'stale'
     END
 ))::text
@@ -214,7 +215,6 @@ class VersionedTable(Generic[Row]):
             "table": table,
             "noun": noun,
             "columns": ", ".join(f"{noun}.{name}" for name in names),
-            "wanted_columns": ", ".join(f"wanted.{name}" for name in names),
             "editable": ", ".join(editable),
             "wanted": ", ".join(f"wanted.{name}" for name in editable),
             "assignments": ", ".join(f"{name} = wanted.{name}" for name in editable),

@@ -70,7 +70,8 @@ class TestOutcomes:
             ({"name": "Other"}, {1}, "stale"),
             ({"name": "Third"}, {1, 2}, "done"),
         ):
-            assert BUNDLES.update(own, bundle_id, values, ENTRY, expected).outcome == outcome
+            updated = BUNDLES.update(own, bundle_id, values, ENTRY, expected)
+            assert (updated.outcome, updated.row) == (outcome, BUNDLES.get(own, bundle_id))
         assert BUNDLES.update(own, NO_ID, {}, ENTRY, None).outcome == "missing"
 
     def test_are_errors_in_one_place(self, own: Connection) -> None:
