@@ -74,11 +74,13 @@ JOIN public.{table}_change AS change ON change.{noun}_id = used.{noun}_id AND ch
 WHERE NOT EXISTS (SELECT FROM changed)
 """
 
-# Conditions look at the locked row, not at the table: that is searched as it was when the statement began.
+# What is given is a set of rows, and has one: of `jsonb_to_recordset` Postgres would expect a hundred, and read
+# the whole table. Conditions look at the locked row: the table is searched as it was when the statement
+# began.
 LOCKED = """
 WITH given AS (
     SELECT given.id, given.expected, given.fields
-    FROM jsonb_to_recordset($1) AS given (id uuid, expected integer[], fields jsonb)
+    FROM jsonb_to_record($1) AS given (id uuid, expected integer[], fields jsonb)
 ), locked AS (
     SELECT {noun}
     FROM public.{table} AS {noun}
@@ -103,7 +105,7 @@ UPDATE = """
     WHERE {noun}.id = wanted.id AND wanted.is_expected AND wanted.differs
     RETURNING {columns}
 ), {recorded}
-SELECT json_agg(json_build_object(
+SELECT json_build_object(
     'outcome', CASE
         WHEN changed.id IS NOT NULL THEN 'done'
         WHEN wanted.id IS NULL THEN 'missing'
@@ -111,7 +113,7 @@ SELECT json_agg(json_build_object(
         ELSE 'stale'
     END,
     'row', coalesce(to_json(changed), to_json(locked.{noun}))
-))::text
+)::text
 FROM given
 LEFT JOIN locked ON (locked.{noun}).id = given.id
 LEFT JOIN wanted ON wanted.id = given.id
@@ -126,13 +128,13 @@ DELETE = """
         AND (given.expected IS NULL OR (locked.{noun}).version = ANY (given.expected))
     RETURNING {noun}.id, {noun}.version + 1 AS version
 ), {recorded}
-SELECT json_agg(json_build_object(
+SELECT json_build_object(
     'outcome', CASE
         WHEN changed.id IS NOT NULL THEN 'done'
         WHEN (locked.{noun}).id IS NULL THEN 'missing'
         ELSE 'stale'
     END
-))::text
+)::text
 FROM given
 LEFT JOIN locked ON (locked.{noun}).id = given.id
 LEFT JOIN changed ON changed.id = given.id
@@ -263,15 +265,15 @@ class VersionedTable(Generic[Row]):
         self, connection: Connection, row_id: UUID, values: Values, entry: Entry, expected: Versions
     ) -> Outcome[Row]:
         """Set the values, if one differs and the row has an expected version."""
-        given = [{"id": row_id, "expected": expected, "fields": values}]
+        given = {"id": row_id, "expected": expected, "fields": values}
         changed = connection.execute(self.update_sql, _json(given), _json(entry))
-        return _read(changed, list, Outcome, self.row)[0]
+        return _read(changed, Outcome, self.row)
 
     def delete(self, connection: Connection, row_id: UUID, entry: Entry, expected: Versions) -> Outcome[Row]:
         """Delete the row, if it has an expected version."""
-        given = [{"id": row_id, "expected": expected}]
+        given = {"id": row_id, "expected": expected}
         changed = connection.execute(self.delete_sql, _json(given), _json(entry))
-        return _read(changed, list, Outcome, self.row)[0]
+        return _read(changed, Outcome, self.row)
 
     def history(self, connection: Connection, row_id: UUID, *, limit: int, offset: int) -> Page[Change[Row]]:
         """Return what was done to the row, newest first."""
