@@ -74,8 +74,8 @@ JOIN public.{table}_change AS change ON change.{noun}_id = used.{noun}_id AND ch
 WHERE NOT EXISTS (SELECT FROM changed)
 """
 
-# What is given is a set of rows, and has one: of `jsonb_to_recordset` Postgres would expect a hundred, and read
-# the whole table. Conditions look at the locked row: the table is searched as it was when the statement
+# What is given is a set of rows, and has one: of `jsonb_to_recordset` Postgres would expect a hundred, and
+# read the whole table. Conditions look at the locked row: the table is searched as it was when the statement
 # began.
 LOCKED = """
 WITH given AS (
