@@ -44,7 +44,7 @@ FROM (SELECT {columns} FROM public.{table} AS {noun} WHERE {noun}.id = $1) AS {n
 """
 
 # The parameters: the fields; the entry in the history; the caller and the key, or NULL. It selects nothing
-# when the key was used at the same moment: that cannot be seen yet.
+# when the key was used at the same moment: that cannot be seen yet, at most that an older use has expired.
 CREATE = """
 WITH claim AS (
     SELECT claim.caller, claim.key
@@ -71,7 +71,7 @@ SELECT json_build_object('outcome', 'replayed', 'row', change.{noun})::text
 FROM claim
 JOIN public.{table}_idempotency_key AS used ON used.caller = claim.caller AND used.key = claim.key
 JOIN public.{table}_change AS change ON change.{noun}_id = used.{noun}_id AND change.action = 'created'
-WHERE NOT EXISTS (SELECT FROM changed)
+WHERE NOT EXISTS (SELECT FROM changed) AND used.created_at > now() - interval '24 hours'
 """
 
 # What is given is a set of rows, and has one: of `jsonb_to_recordset` Postgres would expect a hundred, and

@@ -8,11 +8,26 @@ import pytest
 from sqlalchemy import Engine
 
 from tests.client import Answer, request
+from tests.integration.at_once import VALID
 from tests.integration.conftest import url_of
-from tests.postgres import connected
+from tests.postgres import connected, execute
 from tests.waiting import until
 
 REPRICE = "UPDATE token_bundle SET price = 7, version = version + 1"
+EXPIRE_KEYS = "UPDATE token_bundle_idempotency_key SET created_at = now() - interval '25 hours'"
+# What another environment does that creates a bundle with the key.
+USE_KEY_AGAIN = """
+WITH renewed AS (
+    UPDATE token_bundle_idempotency_key SET bundle_id = gen_random_uuid(), created_at = now()
+    RETURNING bundle_id
+)
+INSERT INTO token_bundle_change (bundle_id, version, action, bundle)
+SELECT
+    renewed.bundle_id, 1, 'created',
+    first.bundle || jsonb_build_object('id', renewed.bundle_id, 'name', 'Newer')
+FROM renewed, token_bundle_change AS first
+WHERE first.bundle ->> 'name' = 'Older'
+"""
 
 
 def after_waiting_for(statement: str, database: Engine, ask: Callable[[], Answer]) -> Answer:
@@ -61,3 +76,16 @@ class TestWaitingWrite:
 
         assert answer.status == 412
         assert request("GET", path).bundle["version"] == 2
+
+    def test_expired_key_is_used_again(self, database: Engine, committed: dict[str, Any]) -> None:
+        older, newer = ({**VALID, "name": name} for name in ("Older", "Newer"))
+        key = {"Idempotency-Key": committed["id"]}
+        request("POST", json_body=older, headers=key)
+        execute(url_of(database), EXPIRE_KEYS)
+
+        answer = after_waiting_for(
+            USE_KEY_AGAIN, database, lambda: request("POST", json_body=newer, headers=key)
+        )
+
+        assert (answer.status, answer.headers["idempotency-replayed"]) == (201, "true"), answer.text
+        assert answer.bundle["name"] == "Newer"
