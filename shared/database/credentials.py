@@ -1,6 +1,8 @@
 """The password of the database, which each connection asks for when it is made."""
 
 import json
+from functools import cache
+from typing import Any
 from urllib.parse import SplitResult, unquote, urlencode
 
 from shared.settings import settings
@@ -40,7 +42,21 @@ def _iam_token(url: SplitResult) -> str:
 
 
 def _secret_password(*, again: bool) -> str:
-    from aws_lambda_powertools.utilities import parameters  # noqa: PLC0415
+    from aws_lambda_powertools.utilities.parameters import GetParameterError  # noqa: PLC0415
 
-    secret = parameters.get_secret(settings.database_secret, max_age=SECRET_SECONDS, force_fetch=again)
+    try:
+        secret = _secrets().get(settings.database_secret, max_age=SECRET_SECONDS, force_fetch=again)
+    except GetParameterError as error:
+        raise ConnectionError(f"The password cannot be read from Secrets Manager: {error}") from error
     return str(json.loads(secret)["password"])
+
+
+@cache
+def _secrets() -> Any:
+    from aws_lambda_powertools.utilities.parameters import SecretsProvider  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415
+
+    # By default botocore waits for a minute, and then tries again, which no function has the time for.
+    seconds = settings.database_connect_timeout
+    config = Config(connect_timeout=seconds, read_timeout=seconds, retries={"total_max_attempts": 1})
+    return SecretsProvider(boto_config=config)

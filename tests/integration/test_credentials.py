@@ -14,7 +14,6 @@ import boto3  # type: ignore[import-untyped]
 import certifi
 import pytest
 import trustme
-from aws_lambda_powertools.utilities.parameters import clear_caches
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509 import load_pem_x509_certificates
 from moto import mock_aws
@@ -164,7 +163,7 @@ class TestSecret:
             self.client = boto3.client("secretsmanager")
             self.client.create_secret(Name=SECRET, SecretString=json.dumps({"password": "first"}))
             yield
-        clear_caches()  # type: ignore[no-untyped-call]
+        credentials._secrets.cache_clear()  # noqa: SLF001
 
     def test_has_the_password(self, server: TlsServer) -> None:
         assert who_is_connected(server.url()) == "api"

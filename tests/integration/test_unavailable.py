@@ -6,19 +6,21 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, NoReturn
 
 import pg8000.native
 import pytest
 from sqlalchemy import Engine
 
+from dev.database.postgres import free_port
 from shared.database import connection as database_connection
-from shared.database import writing
+from shared.database import credentials, writing
 from shared.errors import DatabaseUnavailableError, OutcomeUnknownError
 from tests.client import Answer, request
 from tests.integration.at_once import VALID, live_through_a_bundle
 from tests.integration.conftest import assert_unavailable, functions_with, url_of
+from tests.integration.test_credentials import AWS, SECRET
 from tests.postgres import connected, execute
 from tests.proxy import Fault, Proxy, silent_server
 from tests.waiting import until
@@ -40,8 +42,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning
 
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
-    """Leave none of these sockets to the other tests."""
+    """Leave none of these sockets to the other tests, nor a client of a Secrets Manager that is away."""
     yield
+    credentials._secrets.cache_clear()  # noqa: SLF001
     gc.collect()
 
 
@@ -96,6 +99,11 @@ def create(key: str, **fields: Any) -> Answer:
 
 
 @contextmanager
+def no_server() -> Iterator[int]:
+    yield free_port()
+
+
+@contextmanager
 def while_locked(url: str, statement: str = LOCK_THE_BUNDLES) -> Iterator[None]:
     with connected(url) as other:
         other.run("BEGIN")
@@ -146,6 +154,18 @@ class TestCannotConnect:
         nowhere = "postgresql://nobody@127.0.0.1:{}/none"
         with silent_server() as port, functions_with(**HASTY, DATABASE_URL=nowhere.format(port)):
             refused(lambda: get(committed))
+
+    @pytest.mark.parametrize("server", [silent_server, no_server])
+    def test_secret_cannot_be_read(
+        self, server: Callable[[], AbstractContextManager[int]], committed: dict[str, Any]
+    ) -> None:
+        secret = {"DATABASE_AUTH": "secret", "DATABASE_SECRET": SECRET}
+        with (
+            server() as port,
+            functions_with(**HASTY, **secret, **AWS, AWS_ENDPOINT_URL=f"http://127.0.0.1:{port}"),
+        ):
+            refused(lambda: get(committed))
+            refused(lambda: patch(committed, name="refused"))
 
     def test_answers_again(self, proxy: Proxy, committed: dict[str, Any]) -> None:
         proxy.on_client(b"", Fault.MUTE)
