@@ -23,10 +23,7 @@ class StillReferencedError(ApiError):
 
 
 class AlreadyTakenError(ApiError):
-    """A value that must be unique belongs to another row."""
-
-    status = 409
-    detail = "Another one has the same already."
+    """A value that must be unique belongs to another row: a bug, unless a resource catches it."""
 
     def __init__(self, constraint: str) -> None:
         super().__init__()

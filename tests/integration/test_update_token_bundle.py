@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, text
 
 from tests.client import WRITE, request
 
@@ -64,6 +65,15 @@ class TestUpdate:
         blank = {"description": None, "sort_order": ""}
         cleared = request(method, f"/{bundle['id']}", json_body=blank).bundle
         assert (cleared["description"], cleared["sort_order"], cleared["version"]) == (None, 0, 3)
+
+    def test_a_history_that_is_wrong_is_no_conflict(
+        self, method: str, bundle: dict[str, Any], connection: Connection
+    ) -> None:
+        connection.execute(
+            text("INSERT INTO token_bundle_change (bundle_id, version, action) VALUES (:id, 2, 'deleted')"),
+            {"id": bundle["id"]},
+        )
+        assert request(method, f"/{bundle['id']}", json_body={"name": "x"}).status == 500
 
     def test_wrong_fields_change_nothing(self, method: str, bundle: dict[str, Any]) -> None:
         wrong = {"name": None, "token_amount": "12", "price": "9.999", "is_active": 0, "version": 1}
