@@ -1,5 +1,6 @@
 """The one database connection of a Lambda environment, which answers one request at a time."""
 
+import math
 import ssl
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -128,9 +129,10 @@ def sqlstate(error: pg8000.DatabaseError) -> str:
 def connect(database_url: str, timeouts: Timeouts, *, pooled: bool = False) -> PipelinedConnection:
     """Connect with the password of this moment, and when it is refused once more with a newer one."""
     url = urlsplit(database_url)
+    # Rounded up, because to Postgres 0 milliseconds are no limit.
     limits = {
-        "statement_timeout": f"{timeouts.statement * 1000:.0f}",
-        "lock_timeout": f"{timeouts.lock * 1000:.0f}",
+        "statement_timeout": str(math.ceil(timeouts.statement * 1000)),
+        "lock_timeout": str(math.ceil(timeouts.lock * 1000)),
     }
     arguments = {
         "user": unquote(url.username or ""),

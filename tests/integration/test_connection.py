@@ -8,6 +8,7 @@ from sqlalchemy import Engine, text
 
 from shared.database import reading, writing
 from tests.client import request
+from tests.integration.conftest import functions_with
 
 
 def test_lost_between_requests(database: Engine, committed: dict[str, Any]) -> None:
@@ -16,6 +17,12 @@ def test_lost_between_requests(database: Engine, committed: dict[str, Any]) -> N
         ended = other.execute(text(f"SELECT pg_terminate_backend(pid, 20000) {others}"))
         assert True in ended.scalars().all()
     assert request("GET", f"/{committed['id']}").bundle == committed
+
+
+def test_a_limit_is_never_none(committed: dict[str, Any]) -> None:  # noqa: ARG001 - the functions' settings
+    """To Postgres, 0 is no limit."""
+    with functions_with(DATABASE_LOCK_TIMEOUT="0.0001"), reading() as connection:
+        assert connection.execute("SELECT current_setting('lock_timeout')") == "1ms"
 
 
 class TestPoisonedConnection:
