@@ -75,6 +75,7 @@ class BundleAnswer(TypedDict):
     bundle: TokenBundleRead
 
 
+# Each is a key of SORTABLE in the repository, too; a new one wants an index when the list is long.
 SortKey = Literal[
     "sort_order", "name", "price", "token_amount", "created_at", "updated_at",
     "-sort_order", "-name", "-price", "-token_amount", "-created_at", "-updated_at",
