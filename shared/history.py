@@ -6,8 +6,8 @@ from typing import TypeVar, cast
 
 from typing_extensions import TypedDict
 
-from shared import paging
-from shared.database.versioned import Action, Change, Page
+from shared.database.versioned import Action, Change, Found
+from shared.paging import Page, PageQuery, show_page
 
 Row = TypeVar("Row")
 
@@ -29,15 +29,15 @@ class ChangeRead(TypedDict):
 
 
 def show_history(
-    found: Page[Change[Row]], query: paging.PageQuery, editable: Callable[[Row], Mapping[str, Shown]]
-) -> paging.Page[ChangeRead]:
+    found: Found[Change[Row]], query: PageQuery, editable: Callable[[Row], Mapping[str, Shown]]
+) -> Page[ChangeRead]:
     """Show a page of a history, of which one more entry was found: what was there before the oldest shown."""
     fields = [{} if change.after is None else editable(change.after) for change in found.rows]
     items = [
         _show_change(change, before, after)
         for change, after, before in zip(found.rows, fields, [*fields[1:], {}], strict=False)
     ]
-    return paging.show_page(items[: query.per_page], found.total, query)
+    return show_page(items[: query.per_page], found.total, query)
 
 
 def _show_change(change: Change[Row], before: Mapping[str, Shown], after: Mapping[str, Shown]) -> ChangeRead:

@@ -200,7 +200,7 @@ class Change(Generic[Row]):
 
 
 @dataclass
-class Page(Generic[Item]):
+class Found(Generic[Item]):
     """Some of what matches, and how much matches in all."""
 
     rows: list[Item]
@@ -243,10 +243,10 @@ class VersionedTable(Generic[Row]):
         """Write the statement for a page; its parameters are limit, offset, those of the condition."""
         return PAGE.format(columns=self.columns, source=self.source, condition=condition, order=order)
 
-    def page(self, connection: Connection, sql: str, *parameters: Any) -> Page[Row]:
+    def page(self, connection: Connection, sql: str, *parameters: Any) -> Found[Row]:
         """Return the page that a statement of `page_sql` selects."""
         # Its best plan depends on how much the condition lets through.
-        return _read(connection.execute(sql, *parameters, prepared=False), Page, self.row)
+        return _read(connection.execute(sql, *parameters, prepared=False), Found, self.row)
 
     def get(self, connection: Connection, row_id: UUID) -> Row | None:
         """Return the row, or None when there is none."""
@@ -275,9 +275,9 @@ class VersionedTable(Generic[Row]):
         changed = connection.execute(self.delete_sql, _json(given), _json(entry))
         return _read(changed, Outcome, self.row)
 
-    def history(self, connection: Connection, row_id: UUID, *, limit: int, offset: int) -> Page[Change[Row]]:
+    def history(self, connection: Connection, row_id: UUID, *, limit: int, offset: int) -> Found[Change[Row]]:
         """Return what was done to the row, newest first."""
-        return _read(connection.execute(self.history_sql, limit, offset, row_id), Page, Change, self.row)
+        return _read(connection.execute(self.history_sql, limit, offset, row_id), Found, Change, self.row)
 
 
 def _json(value: Any) -> str:

@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 from shared.database import Connection
-from shared.database.versioned import Page, VersionedTable
+from shared.database.versioned import Found, VersionedTable
 from shared.token_bundles.model import TokenBundle
 
 BUNDLES = VersionedTable("token_bundle", "bundle", TokenBundle)
@@ -19,7 +19,7 @@ MATCHES = """
 
 def find_bundles(
     connection: Connection, sort: tuple[str, ...], *, limit: int, offset: int, inactive: bool, part: str
-) -> Page[TokenBundle]:
+) -> Found[TokenBundle]:
     """Return one page of the bundles, `inactive` ones too or not, that have the part in their name."""
     return BUNDLES.page(connection, find_sql(sort), limit, offset, inactive, part)
 
