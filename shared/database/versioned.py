@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 from pydantic_core import to_json
 
 from shared.database.connection import Connection
+from shared.database.driver import Parameter
 from shared.errors import ApiError, ChangedMeanwhileError, NotFoundError
 
 Row = TypeVar("Row")
@@ -243,10 +244,12 @@ class VersionedTable(Generic[Row]):
         """Write the statement for a page; its parameters are limit, offset, those of the condition."""
         return PAGE.format(columns=self.columns, source=self.source, condition=condition, order=order)
 
-    def page(self, connection: Connection, sql: str, *parameters: Any) -> Found[Row]:
-        """Return the page that a statement of `page_sql` selects."""
+    def page(
+        self, connection: Connection, sql: str, *parameters: Parameter, limit: int, offset: int
+    ) -> Found[Row]:
+        """Return the page that a statement of `page_sql` selects, given the parameters of its condition."""
         # Its best plan depends on how much the condition lets through.
-        return _read(connection.execute(sql, *parameters, prepared=False), Found, self.row)
+        return _read(connection.execute(sql, limit, offset, *parameters, prepared=False), Found, self.row)
 
     def get(self, connection: Connection, row_id: UUID) -> Row | None:
         """Return the row, or None when there is none."""

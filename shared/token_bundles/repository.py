@@ -21,7 +21,7 @@ def find_bundles(
     connection: Connection, sort: tuple[str, ...], *, limit: int, offset: int, inactive: bool, part: str
 ) -> Found[TokenBundle]:
     """Return one page of the bundles, `inactive` ones too or not, that have the part in their name."""
-    return BUNDLES.page(connection, find_sql(sort), limit, offset, inactive, part)
+    return BUNDLES.page(connection, find_sql(sort), inactive, part, limit=limit, offset=offset)
 
 
 # Callers choose the order, so there is no end to the statements.
