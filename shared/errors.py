@@ -5,7 +5,7 @@ class ApiError(Exception):
     """A request that cannot be answered as asked."""
 
     status = 500
-    detail = "internal error"
+    detail = "Something went wrong on our side: please report it, with the request id."
 
 
 class NotFoundError(ApiError):

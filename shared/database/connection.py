@@ -28,13 +28,8 @@ UNAVAILABLE = (
 )
 OUTCOME_UNKNOWN = {"08007", "40003"}
 
-# What statements and their JSON rely on, whatever database and role are set to; poolers let it through.
-SESSION = {
-    "client_encoding": "UTF8",
-    "DateStyle": "ISO",
-    "TimeZone": "UTC",
-    "standard_conforming_strings": "on",
-}
+# What we rely on, whatever database and role are set to; poolers let it through.
+SESSION = {"client_encoding": "UTF8", "TimeZone": "UTC"}
 
 
 class Connection:

@@ -22,7 +22,7 @@ def authenticate(event: Event, scope: str) -> Caller:
     """Return the caller, whose token has the scope; raises UnauthorizedError, ForbiddenError."""
     claims = _claims(event)
     caller = Caller(claims.get("sub"), claims.get("client_id") or claims.get("azp"), request_id(event))
-    if not claims or not all(claim is None or _is_storable(claim) for claim in caller):
+    if not claims or not all(map(_is_storable, caller)):
         raise UnauthorizedError
     if scope not in _scopes(claims):
         raise ForbiddenError
@@ -48,4 +48,4 @@ def _scopes(claims: Mapping[str, Any]) -> set[str]:
 
 
 def _is_storable(claim: object) -> bool:
-    return isinstance(claim, str) and len(claim) <= MAX_LENGTH and is_storable(claim)
+    return claim is None or (isinstance(claim, str) and len(claim) <= MAX_LENGTH and is_storable(claim))

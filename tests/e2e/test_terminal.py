@@ -17,6 +17,7 @@ from tests.waiting import until
 
 Start = Callable[..., Gateway]
 TIMES = r"\d\d:\d\d:\d\d"
+OUR_BUG = "Something went wrong on our side: please report it, with the request id"
 
 
 def assert_sentence(expected: str, ended: subprocess.CompletedProcess[str]) -> None:
@@ -71,12 +72,15 @@ class TestLog:
             f"INFO    GET {BUNDLES} → 401 signature has expired",
             f"INFO    GET {BUNDLES} → 403 Forbidden",
             f"INFO    POST {BUNDLES} → 400 price: must have at most 2 decimals",
-            f"ERROR   GET {BUNDLES} → 500 internal error",
+            f"ERROR   GET {BUNDLES} → 500 {OUR_BUG}",
         ]
         assert told[0][2] is None
         assert told[-1][2] == request_id
         failed = lines[len(told) - 1 : -1]
-        assert re.fullmatch(rf"{TIMES} ERROR   internal error request_id={re.escape(request_id)}", failed[0])
+        assert re.fullmatch(
+            rf"{TIMES} ERROR   {OUR_BUG}\. request_id={re.escape(request_id)}",
+            failed[0],
+        )
         assert failed[1] == "Traceback (most recent call last):"
         assert any("shared/token_bundles/repository.py" in line for line in failed)
 

@@ -14,6 +14,7 @@ from shared.errors import DatabaseUnavailableError
 from shared.http.endpoint import logger
 from tests.client import BUNDLES, READ, REQUEST_ID, TEMPLATE, WRITE, event, handler_of, invoke, request
 
+OUR_BUG = "Something went wrong on our side: please report it, with the request id."
 ROUTES = TEMPLATE.routes
 SCOPES = sorted({scope for route in ROUTES for scope in route.scopes})
 every_route = pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.key)
@@ -108,7 +109,7 @@ class TestOurBugs:
         path = f"{BUNDLES}/{uuid4()}"
         answer = invoke(event("GET", path, claims={"sub": "a", "scope": READ}))
         assert answer.status == 500
-        assert answer.json["detail"] == answer.json["error"] == "internal error"
+        assert answer.json["detail"] == answer.json["error"] == OUR_BUG
         assert answer.json["request_id"] == REQUEST_ID
         assert "SELECT" not in answer.text
         assert "RuntimeError" not in answer.text
