@@ -6,16 +6,16 @@ import re
 import signal
 import socket
 import subprocess
-import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from dev.database.postgres import free_port
+from dev.database.postgres import free_port, within
 from dev.local import ROOT
 
 BUILD = ROOT / ".aws-sam/build"
@@ -42,23 +42,20 @@ def zipped(contents: dict[str, bytes]) -> int:
     return archive.tell()
 
 
+@dataclass
 class Function:
     """A built function in its emulator."""
 
-    def __init__(self, name: str, address: str, log: Path) -> None:
-        """Send invocations to an address."""
-        self.name = name
-        self.address = address
-        self.log = log
-        self.seconds: list[float] = []
+    name: str
+    address: str
+    log: Path
+    seconds: list[float] = field(default_factory=list)
 
     def invoke(self, payload: dict[str, Any]) -> Any:
         """Send one invocation, and return what the function answers."""
-        began = time.perf_counter()
-        answer = httpx.post(
-            f"{self.address}/2015-03-31/functions/function/invocations", json=payload, timeout=60
-        )
-        self.seconds.append(time.perf_counter() - began)
+        url = f"http://{self.address}/2015-03-31/functions/function/invocations"
+        answer = httpx.post(url, json=payload, timeout=60)
+        self.seconds.append(answer.elapsed.total_seconds())
         return answer.json()
 
     @property
@@ -73,21 +70,13 @@ def running(
     name: str, handler: str, database_url: str, folder: Path, build: Path = BUILD
 ) -> Iterator[Function]:
     """Run a built function until the block ends, with its log in a folder."""
-    ports = [free_port(), free_port()]
-    log = folder / f"{name}.log"
-    command = [
-        EMULATOR,
-        "--log-level",
-        "info",
-        "--runtime-interface-emulator-address",
-        f"127.0.0.1:{ports[0]}",
-        "--runtime-api-address",
-        f"127.0.0.1:{ports[1]}",
-        PYTHON,
-        "-m",
-        "awslambdaric",
-        handler,
-    ]
+    port = free_port()
+    address, log = f"127.0.0.1:{port}", folder / f"{name}.log"
+    addresses = (
+        f"--runtime-interface-emulator-address={address}",
+        f"--runtime-api-address=127.0.0.1:{free_port()}",
+    )
+    command = [EMULATOR, "--log-level=info", *addresses, PYTHON, "-m", "awslambdaric", handler]
     environment = {
         "PATH": os.defpath,
         "HOME": str(folder),
@@ -102,20 +91,15 @@ def running(
             command, cwd=build / name, env=environment, stdout=output, stderr=output, start_new_session=True
         )
         try:
-            _wait_for(ports[0], process)
-            yield Function(name, f"http://127.0.0.1:{ports[0]}", log)
+            within(START_SECONDS, lambda: process.poll() is not None or _listens(port))
+            if not _listens(port):
+                raise ChildProcessError("the emulator did not start")
+            yield Function(name, address, log)
         finally:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise ChildProcessError("the emulator has ended")
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise TimeoutError("the emulator did not start")
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,17 +1,18 @@
 """A TCP proxy in front of Postgres, which does at a chosen moment what networks and servers do."""
 
-import selectors
 import socket
 import struct
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
-from typing import Self
+from select import select
+from socketserver import BaseRequestHandler, ThreadingTCPServer
+from typing import Any
 
 from sqlalchemy import make_url
 
+STOP_SECONDS = 0.05
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -38,35 +39,27 @@ class Trap:
         return from_client == self.from_client and self.seen in (data.lower() if from_client else data)
 
 
-class Proxy:
+class Proxy(ThreadingTCPServer):
     """Forwards connections until it is told to do something else."""
 
     def __init__(self, database_url: str, *, listening: bool = True) -> None:
         """Take a port; until it listens, connections to it are refused."""
+        super().__init__(("127.0.0.1", 0), BaseRequestHandler, bind_and_activate=False)
+        self.server_bind()
         self.target = make_url(database_url)
-        self.listener = socket.socket()
-        self.listener.bind(("127.0.0.1", 0))
-        self.url = self.target.set(port=self.listener.getsockname()[1]).render_as_string(hide_password=False)
+        self.url = self.target.set(port=self.server_address[1]).render_as_string(hide_password=False)
         self.trap: Trap | None = None
         self.round_trips = 0
         self.client_spoke_last = False
         self.caught = 0
-        self.stopping = False
-        self.peers: dict[socket.socket, socket.socket] = {}
-        self.clients: set[socket.socket] = set()
-        self.muted: set[socket.socket] = set()
-        self.woken, self.wake = socket.socketpair()
-        self.selector = selectors.DefaultSelector()
-        self.selector.register(self.woken, selectors.EVENT_READ)
-        self.thread = threading.Thread(target=self._forward)
+        self.stopped, self.stop = socket.socketpair()
+        self.thread = threading.Thread(target=self.serve_forever, args=[STOP_SECONDS])
         if listening:
             self.listen()
-        self.thread.start()
 
     def listen(self) -> None:
-        self.listener.listen()
-        self.selector.register(self.listener, selectors.EVENT_READ)
-        self.wake.send(b".")
+        self.server_activate()
+        self.thread.start()
 
     def on_client(self, seen: bytes, fault: Fault, sqlstate: str | None = None) -> None:
         """Have the fault happen whenever a client sends these bytes, given in lower case."""
@@ -77,100 +70,51 @@ class Proxy:
         self.trap = Trap(from_client=False, seen=seen, fault=fault)
 
     def repair(self) -> None:
-        """Forward again; connections that are muted stay so."""
+        """Forward again, and count anew; connections that are muted stay so."""
         self.trap = None
+        self.caught = 0
 
-    def close(self) -> None:
-        self.stopping = True
-        self.wake.send(b".")
-        self.thread.join()
-        for end in (self.listener, self.woken, self.wake):
-            end.close()
-        self.selector.close()
+    def server_close(self) -> None:
+        """End all connections as well."""
+        self.stop.close()
+        if self.thread.is_alive():
+            self.shutdown()
+        super().server_close()
+        self.stopped.close()
 
-    def __enter__(self) -> Self:
-        return self
+    def finish_request(self, request: Any, client_address: object) -> None:
+        """Serve a connection, in a thread of its own."""
+        with suppress(OSError), socket.create_connection((self.target.host, self.target.port)) as server:
+            for end in (request, server):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._forward(request, server)
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _forward(self) -> None:
-        while not self.stopping:
-            for key, _ in self.selector.select():
-                one = key.fileobj
-                assert isinstance(one, socket.socket)
-                if one is self.woken:
-                    self.woken.recv(100)
-                elif one is self.listener:
-                    self._accept()
-                elif one in self.peers:
-                    self._pass_on(one)
-        for one in list(self.clients):
-            self._end(one)
-
-    def _accept(self) -> None:
-        client, _ = self.listener.accept()
-        try:
-            server = socket.create_connection((self.target.host, self.target.port))
-        except OSError:
-            client.close()
-            return
-        self.clients.add(client)
-        for one, other in ((client, server), (server, client)):
-            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.peers[one] = other
-            self.selector.register(one, selectors.EVENT_READ)
-
-    def _pass_on(self, one: socket.socket) -> None:
-        data = b""
-        with suppress(ConnectionError):
-            data = one.recv(65536)
-        from_client = one in self.clients
-        if data and from_client != self.client_spoke_last:
+    def _forward(self, client: socket.socket, server: socket.socket) -> None:
+        """Pass on what each end sends until one has ended, or a fault ends both."""
+        muted = False
+        while (one := select([client, server, self.stopped], [], [])[0][0]) is not self.stopped:
+            if not (data := one.recv(65_536)):
+                return
+            from_client, other = one is client, server if one is client else client
+            self.round_trips += from_client and not self.client_spoke_last
             self.client_spoke_last = from_client
-            self.round_trips += from_client
-        trap = self.trap
-        if not data:
-            self._end(one)
-        elif one in self.muted:
-            pass
-        elif trap is None or not trap.catches(data, from_client=from_client):
-            self._send(one, data)
-        else:
-            self.caught += 1
-            if trap.sqlstate is not None:
-                one.sendall(_error_response(trap.sqlstate))
-            if trap.fault is Fault.DELIVER_AND_DROP:
-                self._send(one, data)
-            if trap.fault is Fault.MUTE:
-                self.muted |= {one, self.peers[one]}
-            elif one in self.peers:
-                self._end(one, reset=trap.fault is Fault.RESET)
-
-    def _send(self, one: socket.socket, data: bytes) -> None:
-        try:
-            self.peers[one].sendall(data)
-        except ConnectionError:
-            self._end(one)
-
-    def _end(self, one: socket.socket, *, reset: bool = False) -> None:
-        for end in (one, self.peers[one]):
-            if reset and end in self.clients:
-                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-            self.selector.unregister(end)
-            self.clients.discard(end)
-            self.muted.discard(end)
-            del self.peers[end]
-            end.close()
+            trap = None if muted else self.trap
+            if trap and trap.catches(data, from_client=from_client):
+                self.caught += 1
+                if trap.sqlstate:
+                    one.sendall(_error_response(trap.sqlstate))
+                if trap.fault is Fault.DELIVER_AND_DROP:
+                    other.sendall(data)
+                if trap.fault is Fault.RESET:
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+                    client.close()
+                if trap.fault is not Fault.MUTE:
+                    return
+                muted = True
+            elif not muted:
+                other.sendall(data)
 
 
 def _error_response(sqlstate: str) -> bytes:
     fields = b"".join(part.encode() + b"\0" for part in ("SFATAL", "VFATAL", f"C{sqlstate}", "Mnot now"))
     return b"E" + struct.pack("!i", len(fields) + 5) + fields + b"\0"
-
-
-@contextmanager
-def silent_server() -> Iterator[int]:
-    """Yield the port of a server that lets clients connect, and never says anything."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield listener.getsockname()[1]

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import ssl
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -91,20 +90,15 @@ def _starts(database_url: str, scratch: Path) -> dict[str, Start]:
         starts[module] = Start(FUNCTION.format(module=module), event, environment)
     peer = FUNCTION.format(module="dev.benchmark.peer")
     starts["peer"] = starts["list_token_bundles"]._replace(work=peer)
-    encrypted = Forwarder(database_url, _certified(scratch / "authority.pem"))
+    authority, authority_file = trustme.CA(), scratch / "authority.pem"
+    authority.cert_pem.write_to_path(authority_file)
+    encrypted = Forwarder(database_url, authority.issue_cert("127.0.0.1"))
     tls = {
         "DATABASE_URL": f"{encrypted.url}?sslmode=verify-full",
-        "DATABASE_CA_FILE": str(scratch / "authority.pem"),
+        "DATABASE_CA_FILE": str(authority_file),
     }
     starts["get_token_bundle, TLS"] = starts["get_token_bundle"]._replace(environment=environment | tls)
     return starts
-
-
-def _certified(authority_file: Path) -> ssl.SSLContext:
-    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    authority.cert_pem.write_to_path(authority_file)
-    return context
 
 
 def _run(start: Start, *counter: str) -> str:

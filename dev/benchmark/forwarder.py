@@ -6,15 +6,19 @@ import threading
 from contextlib import suppress
 from urllib.parse import urlsplit
 
+import trustme
+
 
 class Forwarder:
     """Forwards connections for as long as this process lives; counts right for one client at a time."""
 
-    def __init__(self, database_url: str, tls: ssl.SSLContext | None = None) -> None:
-        """Listen; with a context, every client must ask for TLS."""
+    def __init__(self, database_url: str, certificate: trustme.LeafCert | None = None) -> None:
+        """Listen; with a certificate, every client must ask for TLS."""
         upstream = urlsplit(database_url)
         self.upstream = (upstream.hostname, upstream.port)
-        self.tls = tls
+        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if certificate else None
+        if certificate and self.tls:
+            certificate.configure_cert(self.tls)
         self.round_trips = 0
         self.client_spoke_last = False
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -31,7 +35,10 @@ class Forwarder:
         if self.tls:
             client.recv(8)
             client.sendall(b"S")
-            client = self.tls.wrap_socket(client, server_side=True)
+            try:
+                client = self.tls.wrap_socket(client, server_side=True)
+            except OSError:
+                return  # the client does not trust the certificate
         with client, socket.create_connection(self.upstream) as server:
             for end in (client, server):
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -117,6 +117,16 @@ Claims = Annotated[dict[str, Any], Depends(claims)]
 Number = Annotated[int, Query(ge=1)]
 
 
+def existing(bundle_id: uuid.UUID, request: Request, database: Database, _: Claims) -> Bundle:
+    bundle = database.get(Bundle, bundle_id, with_for_update=request.method != "GET")
+    if bundle is None:
+        raise HTTPException(404)
+    return bundle
+
+
+Existing = Annotated[Bundle, Depends(existing)]
+
+
 @app.get(BUNDLES)
 def list_bundles(database: Database, _: Claims, page: Number = 1, per_page: Number = 20) -> Page:
     total = database.scalar(select(func.count()).select_from(Bundle)) or 0
@@ -127,10 +137,7 @@ def list_bundles(database: Database, _: Claims, page: Number = 1, per_page: Numb
 
 
 @app.get(f"{BUNDLES}/{{bundle_id}}")
-def get_bundle(bundle_id: uuid.UUID, database: Database, response: Response, _: Claims) -> OneShown:
-    bundle = database.get(Bundle, bundle_id)
-    if bundle is None:
-        raise HTTPException(404)
+def get_bundle(bundle: Existing, response: Response) -> OneShown:
     return shown(bundle, response)
 
 
@@ -145,11 +152,8 @@ def create_bundle(given: Given, database: Database, response: Response, claims: 
 
 @app.put(f"{BUNDLES}/{{bundle_id}}")
 def update_bundle(
-    bundle_id: uuid.UUID, edited: Edited, database: Database, response: Response, claims: Claims
+    bundle: Existing, edited: Edited, database: Database, response: Response, claims: Claims
 ) -> OneShown:
-    bundle = database.get(Bundle, bundle_id, with_for_update=True)
-    if bundle is None:
-        raise HTTPException(404)
     for name, value in edited.model_dump(exclude_unset=True).items():
         setattr(bundle, name, value)
     if not database.is_modified(bundle):
@@ -158,10 +162,7 @@ def update_bundle(
 
 
 @app.delete(f"{BUNDLES}/{{bundle_id}}")
-def delete_bundle(bundle_id: uuid.UUID, database: Database, claims: Claims) -> dict[str, str]:
-    bundle = database.get(Bundle, bundle_id, with_for_update=True)
-    if bundle is None:
-        raise HTTPException(404)
+def delete_bundle(bundle: Existing, database: Database, claims: Claims) -> dict[str, str]:
     database.delete(bundle)
     database.add(entry(bundle.id, bundle.version + 1, "deleted", None, claims))
     database.commit()

@@ -96,14 +96,11 @@ def _with_database(server_url: str) -> str:
     import pg8000.native
 
     server = urlsplit(server_url)
-    connection = pg8000.native.Connection(
+    with pg8000.native.Connection(
         server.username or "", server.hostname or "", "postgres", server.port or 5432, ssl_context=False
-    )
-    try:
+    ) as connection:
         if not connection.run("SELECT 1 FROM pg_database WHERE datname = :name", name=NAME):
             connection.run(f"CREATE DATABASE {NAME}")
-    finally:
-        connection.close()
     return server._replace(path=f"/{NAME}").geturl()
 
 

@@ -90,7 +90,7 @@ def _owned(folder: Path) -> Iterator[IO[bytes]]:
             raise PostgresInUseError(message)
         owner.write_text(str(os.getpid()))
         # The server of an owner that was killed takes a moment to follow it.
-        if not _within(_START_SECONDS, lambda: _locked(log)):
+        if not within(_START_SECONDS, lambda: _locked(log)):
             message = f"The last server of the database in {folder} is still stopping: try again later."
             raise PostgresInUseError(message)
         log.truncate(0)
@@ -124,7 +124,7 @@ def _listening(folder: Path, also_on: str | None) -> list[str]:
 @contextmanager
 def _server(folder: Path, log: IO[bytes], *options: str) -> Iterator[str | None]:
     with _process("postgres", folder, log, *_SERVER, *options) as server:
-        if not _within(_START_SECONDS, lambda: server.poll() is not None or _ready_url(folder) is not None):
+        if not within(_START_SECONDS, lambda: server.poll() is not None or _ready_url(folder) is not None):
             raise _start_error(f"Postgres was not ready after {_START_SECONDS:.0f} seconds", folder)
         yield _ready_url(folder) if server.poll() is None else None
 
@@ -147,7 +147,7 @@ def _process(name: str, folder: Path, log: IO[bytes], *options: str) -> Iterator
         finally:
             for stop in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
                 process.send_signal(stop)
-                if _within(_STOP_SECONDS, lambda: process.poll() is not None):
+                if within(_STOP_SECONDS, lambda: process.poll() is not None):
                     break
 
 
@@ -215,7 +215,8 @@ def _locked(file: IO[bytes] | IO[str], kind: int = fcntl.LOCK_EX) -> bool:
     return True
 
 
-def _within(seconds: float, condition: Callable[[], bool]) -> bool:
+def within(seconds: float, condition: Callable[[], object]) -> bool:
+    """Wait until the condition holds, and tell whether it did in time."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

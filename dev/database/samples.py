@@ -72,19 +72,15 @@ def create_samples() -> int:
     if service.list_bundles(TokenBundleListQuery(per_page=1))["total"]:
         return 0
     for position, (name, description, token_amount, euros, is_active) in enumerate(SAMPLES):
-        service.create_bundle(
-            TokenBundleCreate.model_validate(
-                {
-                    "name": name,
-                    "description": description,
-                    "token_amount": token_amount,
-                    "price": _price(Decimal(euros)),
-                    "is_active": is_active,
-                    "sort_order": position * 10,
-                }
-            ),
-            SAMPLER,
+        bundle = TokenBundleCreate(
+            name=name,
+            description=description,
+            token_amount=token_amount,
+            price=_price(Decimal(euros)),
+            is_active=is_active,
+            sort_order=position * 10,
         )
+        service.create_bundle(bundle, SAMPLER)
     return len(SAMPLES)
 
 

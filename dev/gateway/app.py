@@ -8,8 +8,8 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from http import HTTPStatus
+from types import SimpleNamespace
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -57,32 +57,21 @@ def _openid_configuration(request: Request) -> Response:
     return JSONResponse(tokens.openid_configuration(str(request.base_url)))
 
 
-@dataclass
-class LambdaContext:
-    """What Lambda tells a function about its invocation."""
-
-    function_name: str
-    memory_limit_in_mb: int
-    deadline: float
-    function_version: str = "$LATEST"
-    aws_request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    log_stream_name: str = "local"
-    identity: None = None
-    client_context: None = None
-
-    @property
-    def invoked_function_arn(self) -> str:
-        """The function's name for AWS."""
-        return f"arn:aws:lambda:local:{ACCOUNT_ID}:function:{self.function_name}"
-
-    @property
-    def log_group_name(self) -> str:
-        """Where the function's log would be."""
-        return f"/aws/lambda/{self.function_name}"
-
-    def get_remaining_time_in_millis(self) -> int:
-        """How long the function may still run."""
-        return max(0, int((self.deadline - time.monotonic()) * 1000))
+def _context(function: Function) -> SimpleNamespace:
+    """What Lambda tells a function about its invocation, which begins now."""
+    deadline = time.monotonic() + function.timeout
+    return SimpleNamespace(
+        function_name=function.name,
+        function_version="$LATEST",
+        invoked_function_arn=f"arn:aws:lambda:local:{ACCOUNT_ID}:function:{function.name}",
+        memory_limit_in_mb=function.memory,
+        aws_request_id=str(uuid.uuid4()),
+        log_group_name=f"/aws/lambda/{function.name}",
+        log_stream_name="local",
+        identity=None,
+        client_context=None,
+        get_remaining_time_in_millis=lambda: max(0, int((deadline - time.monotonic()) * 1000)),
+    )
 
 
 class FunctionTimeoutError(Exception):
@@ -102,8 +91,7 @@ class Functions:
         run = asyncio.get_running_loop().run_in_executor
         async with self.turn:
             handler = await run(self.thread, function.load)
-            context = LambdaContext(function.name, function.memory, time.monotonic() + function.timeout)
-            answer = run(self.thread, handler, event, context)
+            answer = run(self.thread, handler, event, _context(function))
             await asyncio.wait({answer}, timeout=function.timeout)
             if not answer.done():
                 # Those that wait for their turn would wait for ever.
@@ -186,17 +174,9 @@ class HttpApiCors(CORSMiddleware):
     """CORS as API Gateway does it: a preflight is always a 204, and another origin gets no CORS headers."""
 
     def __init__(self, app: ASGIApp, cors: Cors) -> None:
-        super().__init__(
-            app,
-            allow_origins=cors.origins,
-            allow_methods=cors.methods,
-            allow_headers=cors.headers,
-            allow_credentials=cors.credentials,
-            expose_headers=cors.exposed_headers,
-            max_age=cors.max_age,
-        )
+        super().__init__(app, **cors.model_dump())
         # Starlette adds headers that need no permission.
-        self.preflight_headers["Access-Control-Allow-Headers"] = ", ".join(cors.headers)
+        self.preflight_headers["Access-Control-Allow-Headers"] = ", ".join(cors.allow_headers)
 
     def preflight_response(self, request_headers: Headers) -> Response:
         """Answer a preflight request, whatever its path."""

@@ -8,8 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from functools import cached_property
 from pathlib import Path
 from types import FrameType
@@ -53,7 +52,7 @@ def serve(
             url = _url(host, listener)
             data = str(database_folder()) if embedded else place()
             tell(f"Starting Postgres, with its data in {data}" if embedded else f"Connecting to {data}")
-            with own_database(database_host, database_port), _workers(listener) as processes:
+            with own_database(database_host, database_port), closing(Workers(listener)) as processes:
                 # The first one loads its modules while this process migrates.
                 processes.add(1)
                 tell(f"Migrating {place()}")
@@ -121,7 +120,7 @@ class Workers:
         self.add(len(ended))
         self.go()
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """End all of them, those that take too long by force."""
         for process in self.lifelines:
             process.terminate()
@@ -134,27 +133,15 @@ class Workers:
                 process.wait()
 
 
-@contextmanager
-def _workers(listener: socket.socket) -> Iterator[Workers]:
-    workers = Workers(listener)
-    try:
-        yield workers
-    finally:
-        workers.stop()
-
-
-@contextmanager
-def _listening(host: str, port: int) -> Iterator[socket.socket]:
+def _listening(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server((host, port), family=family, backlog=128)
+        return socket.create_server((host, port), family=family, backlog=128)
     except (OSError, OverflowError) as error:
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             raise UserError(f"Port {port} is in use: give another with --port or PORT.") from error
         reason = str(error).rstrip(".")
         raise UserError(f"Cannot listen on {host}, port {port}: {reason}.") from error
-    with listener:
-        yield listener
 
 
 def _wait_until_answering(listener: socket.socket, workers: Workers) -> None:
@@ -180,16 +167,12 @@ def _reachable(host: str) -> str:
 
 def _welcome(url: str, data: str, template: Template) -> str:
     readable = (route.path for route in template.routes if route.method == "GET" and "{" not in route.path)
-    return "\n".join(
-        [
-            "",
-            f"To see and try all of it: {url}/docs",
-            f"The API answers at {url}, its data is in {data}. Ctrl-C ends everything.",
-            "",
-            f"curl -sS {url}{next(readable, '/')} -H 'Authorization: Bearer {issue_token()}'",
-            "",
-        ]
-    )
+    return f"""
+To see and try all of it: {url}/docs
+The API answers at {url}, its data is in {data}. Ctrl-C ends everything.
+
+curl -sS {url}{next(readable, "/")} -H 'Authorization: Bearer {issue_token()}'
+"""
 
 
 def _supervise(workers: Workers, watched: Template | None) -> None:
@@ -199,7 +182,7 @@ def _supervise(workers: Workers, watched: Template | None) -> None:
         if watched and (now := _files(watched)) != files:
             files = now
             print("Reloading.", flush=True)
-            workers.stop()
+            workers.close()
             workers.replace_ended()
         elif not workers.failed_to_start():
             workers.replace_ended()

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import BaseModel
+from pydantic.alias_generators import to_pascal
 
 from dev.local import AUDIENCE, ISSUER, TEMPLATE, UserError
 
@@ -63,33 +65,23 @@ class Route:
         """API Gateway's name of the route, such as `GET /things/{id}`."""
         return f"{self.method} {self.path}"
 
-    @cached_property
-    def segments(self) -> tuple[str, ...]:
-        """The path between its slashes."""
-        return tuple(self.path.split("/"))
-
     @property
     def specificity(self) -> tuple[bool, list[int]]:
         """What API Gateway tries routes by, the lowest first: a greedy one only after all others."""
-        kinds = [_is_parameter(segment) + _is_greedy(segment) for segment in self.segments]
-        return _is_greedy(self.path), kinds
+        kinds = [segment.startswith("{") + segment.endswith("+}") for segment in self.path.split("/")]
+        return self.path.endswith("+}"), kinds
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """Its path as an expression: a greedy variable takes the rest, with its slashes and even if empty."""
+        pattern = re.sub(r"\\{[^/]+\\\+\\}", "(.*)", re.escape(self.path))
+        return re.compile(re.sub(r"\\{[^/]+\\}", "([^/]+)", pattern), re.DOTALL)
 
     def path_parameters(self, path: str) -> dict[str, str] | None:
         """The parameters that a request's path gives, None when it is not a path of this route."""
-        # A greedy variable takes the rest, with its slashes and even if it is empty.
-        parts = path.split("/", len(self.segments) - 1 if _is_greedy(self.path) else -1)
-        if len(parts) != len(self.segments):
-            return None
-        parameters = {}
-        for segment, part in zip(self.segments, parts, strict=True):
-            if not _is_parameter(segment):
-                if segment != part:
-                    return None
-            elif part or _is_greedy(segment):
-                parameters[segment.strip("{+}")] = part
-            else:
-                return None
-        return parameters
+        match = self.pattern.fullmatch(path)
+        names = re.findall(r"{([^/]+?)\+?}", self.path)
+        return dict(zip(names, match.groups(), strict=True)) if match else None
 
 
 @dataclass(frozen=True)
@@ -100,16 +92,15 @@ class Authorizer:
     audiences: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Cors:
+class Cors(BaseModel, alias_generator=to_pascal, frozen=True):
     """Which other origins a browser may call the API from, and how."""
 
-    origins: tuple[str, ...]
-    methods: tuple[str, ...]
-    headers: tuple[str, ...]
-    exposed_headers: tuple[str, ...]
-    max_age: int
-    credentials: bool
+    allow_origins: tuple[str, ...] = ()
+    allow_methods: tuple[str, ...] = ()
+    allow_headers: tuple[str, ...] = ()
+    expose_headers: tuple[str, ...] = ()
+    max_age: int = 0
+    allow_credentials: bool = False
 
 
 @dataclass(frozen=True)
@@ -357,24 +348,9 @@ def _cors(declared: Any) -> Cors | None:
     if not declared:
         return None
     _require(isinstance(declared, dict), "CorsConfiguration does not list origins, methods and headers.")
-    return Cors(
-        origins=tuple(declared.get("AllowOrigins", ())),
-        methods=tuple(declared.get("AllowMethods", ())),
-        headers=tuple(declared.get("AllowHeaders", ())),
-        exposed_headers=tuple(declared.get("ExposeHeaders", ())),
-        max_age=int(declared.get("MaxAge", 0)),
-        credentials=bool(declared.get("AllowCredentials", False)),
-    )
+    return Cors.model_validate(declared)
 
 
 def _require(condition: object, otherwise: str) -> None:
     if not condition:
         raise TemplateError(otherwise)
-
-
-def _is_parameter(segment: str) -> bool:
-    return segment.startswith("{")
-
-
-def _is_greedy(segment: str) -> bool:
-    return segment.endswith("+}")

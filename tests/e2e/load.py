@@ -6,6 +6,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -44,28 +45,17 @@ class Account:
 
 
 class Load:
-    """The clients, from their start to their end."""
+    """Clients that create bundles, read them and change them, each its own and those of all."""
 
-    def __init__(self, gateway: Gateway, token: str) -> None:
+    def __init__(self, http: httpx.Client) -> None:
         """Prepare bundles that all the clients change."""
-        self.gateway = gateway
-        self.token = token
+        self.http = http
         self.account = Account()
         self.news = threading.Condition()
         self.stopping = threading.Event()
         # The one disturbance that may cost an answer altogether.
         self.answers_may_be_lost = False
-        self.shared = [self._shared(number) for number in range(SHARED)]
-        self.threads = [threading.Thread(target=self._run, args=[number]) for number in range(CLIENTS)]
-
-    def _shared(self, number: int) -> dict[str, Any]:
-        name = f"shared-{number}-{uuid.uuid4()}"
-        with self.gateway.client(self.token) as http:
-            answer = http.post(BUNDLES, json=VALID | {"name": name}, headers={"idempotency-key": name})
-        assert answer.status_code == 201, answer.text
-        bundle: dict[str, Any] = answer.json()["bundle"]
-        self.account.acknowledged.append(Write(bundle["id"], 1, name, None))
-        return bundle
+        self.shared = [self.create(f"shared-{number}-{uuid.uuid4()}") for number in range(SHARED)]
 
     def wait_for(self, what: str, more: int) -> float:
         """Wait until that much more has been counted, and tell how long it took."""
@@ -78,48 +68,31 @@ class Load:
         assert not self.account.wrong, self.account.wrong
         return time.monotonic() - began
 
-    def count(self, *whats: str) -> None:
+    def count(self, what: str) -> None:
         with self.news:
-            self.account.counts.update(whats)
+            self.account.counts[what] += 1
             self.news.notify_all()
 
-    def _run(self, number: int) -> None:
-        # A connection for each request, so that every process of the gateway gets some of each client's.
-        limits = httpx.Limits(max_keepalive_connections=0)
+    def run(self, client: int) -> None:
         try:
-            with self.gateway.client(self.token, limits=limits) as http:
-                Client(self, http, number).run()
+            for number in itertools.count():
+                if self.stopping.is_set():
+                    return
+                bundle = self.create(f"bundle-{client}-{number}-{uuid.uuid4()}")
+                for changed in (bundle, self.shared[number % SHARED], bundle):
+                    self.update(changed, f"change-{uuid.uuid4()}")
         except Exception as error:
-            with self.news:
-                self.account.wrong.append(repr(error))
-                self.news.notify_all()
-
-
-class Client:
-    """Creates bundles, reads them and changes them, its own and those of all."""
-
-    def __init__(self, load: Load, http: httpx.Client, number: int) -> None:
-        self.load = load
-        self.account = load.account
-        self.http = http
-        self.number = number
-
-    def run(self) -> None:
-        for round_number in itertools.count():
-            if self.load.stopping.is_set():
-                return
-            bundle = self.create(f"bundle-{self.number}-{round_number}-{uuid.uuid4()}")
-            for own in (bundle, self.load.shared[round_number % SHARED], bundle):
-                self.update(own, f"change-{uuid.uuid4()}")
+            self.account.wrong.append(repr(error))
+            self.count("failed clients")
 
     def ask(self, what: str, method: str, path: str, **options: Any) -> httpx.Response | None:
         """Return an answer, or None when `what` was refused or its answer is lost."""
         try:
             answer = self.http.request(method, f"{BUNDLES}{path}", **options)
         except httpx.TransportError:
-            assert self.load.answers_may_be_lost, "an answer is lost"
+            assert self.answers_may_be_lost, "an answer is lost"
             self.account.unknown.add(what)
-            self.load.count("answers lost")
+            self.count("answers lost")
             return None
         if answer.status_code != 503:
             return answer
@@ -128,11 +101,11 @@ class Client:
         assert int(answer.headers["retry-after"]) > 0
         if problem["detail"] == OutcomeUnknownError.detail:
             self.account.unknown.add(what)
-            self.load.count("outcome unknown")
+            self.count("outcome unknown")
         else:
             assert problem["detail"] == DatabaseUnavailableError.detail
             self.account.refused.add(what)
-            self.load.count("refused")
+            self.count("refused")
         return None
 
     def create(self, name: str) -> dict[str, Any]:
@@ -140,7 +113,7 @@ class Client:
         headers = {"idempotency-key": name}
         body = VALID | {"name": name}
         while (answer := self.ask(name, "POST", "", json=body, headers=headers)) is None:
-            self.load.count("retried")
+            self.count("retried")
         assert answer.status_code == 201, answer.text
         bundle: dict[str, Any] = answer.json()["bundle"]
         assert (bundle["name"], bundle["version"]) == (name, 1)
@@ -153,11 +126,11 @@ class Client:
     def read(self, bundle: dict[str, Any]) -> httpx.Response:
         path = f"/{bundle['id']}"
         while (answer := self.ask("", "GET", path)) is None:
-            self.load.count("retried")
+            self.count("retried")
         assert answer.status_code == 200, answer.text
         found = answer.json()["bundle"]
         assert (found["id"], found["name"]) == (bundle["id"], bundle["name"])
-        self.load.count("read")
+        self.count("read")
         return answer
 
     def update(self, bundle: dict[str, Any], description: str) -> None:
@@ -169,7 +142,7 @@ class Client:
             return
         if answer.status_code == 412:
             self.account.refused.add(description)
-            self.load.count("conflicts")
+            self.count("conflicts")
             return
         assert answer.status_code == 200, answer.text
         changed, before = answer.json()["bundle"], read.json()["bundle"]
@@ -181,21 +154,21 @@ class Client:
         self.account.acknowledged.append(
             Write(bundle["id"], bundle["version"], bundle["name"], bundle["description"])
         )
-        self.load.count("acknowledged")
+        self.count("acknowledged")
 
 
 @contextmanager
 def load_on(gateway: Gateway, token: str) -> Iterator[Load]:
     """Have clients at work during the block, and none after it."""
-    load = Load(gateway, token)
-    for thread in load.threads:
-        thread.start()
-    try:
-        yield load
-    finally:
-        load.stopping.set()
-        for thread in load.threads:
-            thread.join()
+    # A connection for each request, so that every process of the gateway gets some of each client's.
+    with gateway.client(token, limits=httpx.Limits(max_keepalive_connections=0)) as http:
+        load = Load(http)
+        with ThreadPoolExecutor(CLIENTS) as threads:
+            threads.map(load.run, range(CLIENTS))
+            try:
+                yield load
+            finally:
+                load.stopping.set()
     assert not load.account.wrong, load.account.wrong
 
 
@@ -209,28 +182,22 @@ def audit(account: Account, database_url: str, tell: Callable[[str], None]) -> N
     newest = {write.bundle_id: write for write in history}
     missing = set(account.acknowledged) - set(history)
     missing |= {newest[bundle.bundle_id] for bundle in bundles if bundle != newest[bundle.bundle_id]}
-    doubled = {what for what, count in made.items() if count > 1}
-    gaps = {id_ for id_, found in versions.items() if found != list(range(1, len(found) + 1))}
-    refused_but_made = {what for what in account.refused - account.unknown if made[what]} - {
+    told = [*made.items(), *Counter(account.acknowledged).items()]
+    acknowledged_names = {write.name for write in account.acknowledged}
+    wrong = {
+        "missing": missing,
+        "doubled": [what for what, count in told if count > 1],
+        "gaps": [id_ for id_, found in versions.items() if found != list(range(1, len(found) + 1))],
         # A refused creation is retried until it is acknowledged.
-        write.name
-        for write in account.acknowledged
+        "refused but made": (account.refused - account.unknown - acknowledged_names) & made.keys(),
     }
-    acknowledged_twice = len(account.acknowledged) - len(set(account.acknowledged))
     counts = dict(sorted(account.counts.items())) | {
-        "unknown and made": sum(1 for what in account.unknown if made[what]),
+        "unknown and made": len(account.unknown & made.keys()),
         "history": len(history),
-        "missing": len(missing),
-        "doubled": len(doubled) + acknowledged_twice,
-        "gaps": len(gaps),
-        "refused but made": len(refused_but_made),
+        **{what: len(found) for what, found in wrong.items()},
     }
     tell(", ".join(f"{what} {count}" for what, count in counts.items()))
-    assert not missing
-    assert not doubled
-    assert not acknowledged_twice
-    assert not gaps
-    assert not refused_but_made
+    assert not any(wrong.values()), wrong
     assert len(newest) == len(bundles)
 
 

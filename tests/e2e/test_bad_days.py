@@ -7,13 +7,12 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-import dev.database.postgres
 from dev.database.postgres import postgres
 from tests.e2e import serving
 from tests.e2e.load import VALID, Load, audit, load_on
@@ -35,10 +34,9 @@ class Server:
     """A Postgres that writes everything to the disk, always on the same port."""
 
     def __init__(self, folder: Path) -> None:
-        """Take the first start as the one that decides on the port."""
         self.folder = folder
-        self.running = postgres(folder)
-        self.url = self.running.__enter__()
+        self.port = _free_port()
+        self.start()
 
     def stop(self, number: int) -> None:
         """Stop as the signal says: SIGINT is Postgres' fast shutdown, SIGQUIT the immediate one."""
@@ -46,28 +44,22 @@ class Server:
         self.running.__exit__(None, None, None)
 
     def start(self) -> None:
-        self.running = postgres(self.folder)
-        assert self.running.__enter__() == self.url
+        self.running = postgres(self.folder, port=self.port)
+        self.url = self.running.__enter__()
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    port = _free_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dev.database.postgres, "free_port", lambda: port)
-        server = Server(tmp_path_factory.mktemp("bad-days") / "data")
-        yield server
-        server.running.__exit__(None, None, None)
+    server = Server(tmp_path_factory.mktemp("bad-days") / "data")
+    yield server
+    server.running.__exit__(None, None, None)
 
 
 def _free_port() -> int:
     """Find one that the system gives to no outgoing connection while the server is stopped."""
     while True:
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", random.randrange(20_000, 30_000)))  # noqa: S311 - no secret
-            except OSError:
-                continue
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", random.randrange(20_000, 30_000)))  # noqa: S311 - no secret
             port: int = probe.getsockname()[1]
             return port
 

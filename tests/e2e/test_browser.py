@@ -21,6 +21,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.e2e.serving import BUNDLES, ROOT, Gateway, serving
+from tests.postgres import EMPTY, execute
 
 BROWSER = shutil.which("google-chrome") or shutil.which("chromium")
 DRIVER = shutil.which("chromedriver")
@@ -69,9 +70,7 @@ def browser() -> Iterator[Chrome]:
 @pytest.fixture(autouse=True)
 def no_bundles(gateway: Gateway) -> Iterator[None]:
     yield
-    with gateway.client(gateway.token()) as client:
-        for bundle in client.get(BUNDLES).json()["items"]:
-            client.delete(f"{BUNDLES}/{bundle['id']}")
+    execute(gateway.database_url, EMPTY)
 
 
 @pytest.fixture

@@ -11,9 +11,6 @@ either = pytest.mark.parametrize(("action", "active"), [("activate", True), ("de
 
 @either
 class TestActivation:
-    def test_anonymous(self, action: str, active: bool, bundle: dict[str, Any]) -> None:
-        assert request("POST", f"/{bundle['id']}/{action}", scope=None).status == 401
-
     def test_changes_once(self, action: str, active: bool, bundle: dict[str, Any]) -> None:
         before = request("PATCH", f"/{bundle['id']}", json_body={"is_active": not active})
         first = request("POST", f"/{bundle['id']}/{action}", scope=WRITE)

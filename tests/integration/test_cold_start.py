@@ -30,6 +30,7 @@ FORBIDDEN = {
     "sqlalchemy",
     "tests",
 }
+PYTHONPATH = os.pathsep.join([str(ROOT), str(ROOT / "functions")])
 CHILD = """
 import gc, importlib, json, sys
 handler = importlib.import_module(sys.argv[1]).handler
@@ -42,10 +43,9 @@ print(json.dumps(list(sys.modules)))
 def run(module: str, url: str, *, requests: int, **variables: str) -> tuple[list[int], set[str]]:
     """Import a function in a new process and let it answer its sample event."""
     event = json.loads((ROOT / f"tests/events/{module}.json").read_text())
-    folders = os.pathsep.join([str(ROOT), str(ROOT / "functions")])
     child = subprocess.run(
         [sys.executable, "-c", CHILD, module],
-        env={"PYTHONPATH": folders, "DATABASE_URL": url, "AWS_LAMBDA_FUNCTION_NAME": module, **variables},
+        env={"PYTHONPATH": PYTHONPATH, "DATABASE_URL": url, "AWS_LAMBDA_FUNCTION_NAME": module, **variables},
         cwd=Path("/"),
         input=json.dumps([event] * requests),
         capture_output=True,
@@ -75,10 +75,9 @@ def test_first_request(module: str, url: str) -> None:
 
 
 def test_migrations_have_their_garbage_collected() -> None:
-    folders = os.pathsep.join([str(ROOT), str(ROOT / "functions")])
     subprocess.run(
         [sys.executable, "-c", "import gc, migrate; assert gc.isenabled()"],
-        env={"PYTHONPATH": folders, "AWS_LAMBDA_FUNCTION_NAME": "migrate"},
+        env={"PYTHONPATH": PYTHONPATH, "AWS_LAMBDA_FUNCTION_NAME": "migrate"},
         check=True,
     )
 

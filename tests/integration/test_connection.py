@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from shared.database import reading, writing
+from shared.database import reading
 from tests.client import request
 from tests.integration.conftest import functions_with
 
@@ -41,11 +41,3 @@ class TestPoisonedConnection:
             signal.signal(signal.SIGALRM, before)
         with reading() as connection:
             assert connection.execute("SELECT 'of the second'") == "of the second"
-
-    def test_serves_no_other_request(self, committed: dict[str, Any]) -> None:
-        with pytest.raises(UnicodeEncodeError), writing() as connection:
-            connection.execute("SELECT $1::text", "\ud800")
-        for number in range(20):
-            with writing() as connection:
-                assert connection.execute("SELECT ($1::integer)::text", number) == str(number)
-        assert request("GET", f"/{committed['id']}").bundle == committed

@@ -9,9 +9,6 @@ from tests.client import WRITE, request
 
 
 class TestDelete:
-    def test_anonymous(self, bundle: dict[str, Any]) -> None:
-        assert request("DELETE", f"/{bundle['id']}", scope=None).status == 401
-
     def test_for_good(self, bundle: dict[str, Any]) -> None:
         answer = request("DELETE", f"/{bundle['id']}", scope=WRITE)
         assert answer.status == 200

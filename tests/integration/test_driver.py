@@ -16,6 +16,7 @@ from shared.database.connection import connect
 from shared.database.driver import PipelinedConnection
 from shared.settings import Timeouts
 from tests.integration.conftest import functions_with, url_of
+from tests.postgres import connected
 from tests.proxy import Proxy
 
 STATEMENTS = 6000 if os.environ.get("TEST_SIZE") == "full" else 300
@@ -63,10 +64,7 @@ def ours(database: Engine) -> Iterator[PipelinedConnection]:
 
 @pytest.fixture
 def stock(database: Engine) -> Iterator[pg8000.Connection]:
-    url = database.url
-    with pg8000.Connection(
-        url.username, host=url.host, port=url.port, database=url.database, ssl_context=False
-    ) as connection:
+    with connected(url_of(database)) as connection:
         prepare(connection)
         yield connection
 
@@ -115,17 +113,13 @@ class TestLikeTheStockConnection:
             sql, values = choice.choice(ERRORS + OTHERS)
             expected = outcome(stock, sql, values)
             assert outcome(ours, sql, values, prepared=prepared) == expected, sql
-            stock.execute_unnamed("rollback" if isinstance(expected, dict) else "commit")
             refused += isinstance(expected, dict)
         assert STATEMENTS / 4 < refused < STATEMENTS
 
 
 class TestPreparedStatements:
     def prepared(self, ours: PipelinedConnection) -> int:
-        return int(
-            ours.execute_pipelined("SELECT count(*)::text FROM pg_prepared_statements", [], prepared=False)
-            or ""
-        )
+        return int(outcome(ours, "SELECT count(*)::text FROM pg_prepared_statements", [], prepared=False))
 
     def test_are_prepared_once(self, ours: PipelinedConnection) -> None:
         for number in range(3):
@@ -137,7 +131,6 @@ class TestPreparedStatements:
         for divisor in (0, 0, 1, 0):
             sql, values = "SELECT (6 / $1::integer)::text", [divisor]
             assert outcome(ours, sql, values) == outcome(stock, sql, values)
-            stock.rollback()
         assert self.prepared(ours) == 1
 
     @pytest.mark.parametrize(

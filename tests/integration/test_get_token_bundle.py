@@ -6,9 +6,6 @@ from tests.client import READ, request
 
 
 class TestGet:
-    def test_anonymous(self, bundle: dict[str, Any]) -> None:
-        assert request("GET", f"/{bundle['id']}", scope=None).status == 401
-
     def test_reader(self, bundle: dict[str, Any]) -> None:
         answer = request("GET", f"/{bundle['id']}", scope=READ)
         assert answer.status == 200

@@ -14,9 +14,6 @@ def history(bundle: dict[str, Any], **query: str) -> dict[str, Any]:
 
 
 class TestHistory:
-    def test_anonymous(self, bundle: dict[str, Any]) -> None:
-        assert request("GET", f"/{bundle['id']}/history", scope=None).status == 401
-
     def test_newest_first_and_still_there_after_the_delete(self, bundle: dict[str, Any]) -> None:
         path = f"/{bundle['id']}"
         request("PATCH", path, json_body={"price": 12, "description": "d"}, subject="admin-2")

@@ -29,9 +29,6 @@ def names(**query: str) -> list[str]:
 
 
 class TestList:
-    def test_anonymous(self) -> None:
-        assert request("GET", scope=None).status == 401
-
     @pytest.mark.parametrize("path", ["", "/"])
     def test_empty(self, path: str) -> None:
         answer = request("GET", path, scope=READ)

@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from types import SimpleNamespace
 from typing import Any
 
 import migrate
@@ -17,39 +18,22 @@ from tests.postgres import connected, execute
 HEAD = ScriptDirectory(str(ROOT / "migrations")).get_current_head()
 
 
-class Context:
-    """What the function looks at in Lambda's context."""
-
-    def __init__(self, seconds: float = 300) -> None:
-        self.seconds = seconds
-
-    def get_remaining_time_in_millis(self) -> int:
-        return int(self.seconds * 1000)
+def context(seconds: float = 300) -> Any:
+    """Make what the function looks at in Lambda's context."""
+    return SimpleNamespace(get_remaining_time_in_millis=lambda: int(seconds * 1000))
 
 
-class CloudFormation:
+class CloudFormation(HTTPServer):
     """Takes the answers of custom resources, as the address in their event does."""
 
     def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Taker)
         self.answers: list[dict[str, Any]] = []
-        answers = self.answers
-
-        class Taker(BaseHTTPRequestHandler):
-            def do_PUT(self) -> None:
-                answers.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = HTTPServer(("127.0.0.1", 0), Taker)
-        threading.Thread(target=self.server.serve_forever).start()
 
     def event(self, kind: str = "Create", **more: Any) -> dict[str, Any]:
         return {
             "RequestType": kind,
-            "ResponseURL": f"http://127.0.0.1:{self.server.server_address[1]}/answer",
+            "ResponseURL": f"http://127.0.0.1:{self.server_port}/answer",
             "StackId": "stack",
             "RequestId": "request",
             "LogicalResourceId": "Migration",
@@ -57,16 +41,25 @@ class CloudFormation:
             **more,
         }
 
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+
+class Taker(BaseHTTPRequestHandler):
+    server: CloudFormation
+
+    def do_PUT(self) -> None:
+        self.server.answers.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 @pytest.fixture
 def cloudformation() -> Iterator[CloudFormation]:
-    cloudformation = CloudFormation()
-    yield cloudformation
-    cloudformation.close()
+    with CloudFormation() as cloudformation:
+        threading.Thread(target=cloudformation.serve_forever).start()
+        yield cloudformation
+        cloudformation.shutdown()
 
 
 @pytest.fixture
@@ -77,7 +70,7 @@ def database_url(create_database: CreateDatabase) -> Iterator[str]:
 
 
 def call(event: dict[str, Any], seconds: float = 300) -> dict[str, Any]:
-    return migrate.handler(event, Context(seconds))  # type: ignore[arg-type]
+    return migrate.handler(event, context(seconds))
 
 
 @pytest.mark.usefixtures("database_url")

@@ -14,8 +14,7 @@ from tests.client import request
 from tests.integration.at_once import at_once, live_through_a_bundle
 from tests.integration.conftest import assert_unavailable, functions_with, url_of
 from tests.integration.test_concurrency import assert_no_update_is_lost
-from tests.postgres import connected
-from tests.waiting import until
+from tests.waiting import listens, until
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 POOL_SIZE = 3
@@ -58,7 +57,7 @@ def pooled_url(database: Engine, tmp_path_factory: pytest.TempPathFactory) -> It
         ) as process,
     ):
         try:
-            until(lambda: process.poll() is not None or _answers(pooled_url))
+            until(lambda: process.poll() is not None or listens(pooled_url))
             assert process.poll() is None, log.read_text()
             yield pooled_url
         finally:
@@ -66,13 +65,6 @@ def pooled_url(database: Engine, tmp_path_factory: pytest.TempPathFactory) -> It
             with suppress(subprocess.TimeoutExpired):
                 process.wait(STOP_SECONDS)
             process.kill()
-
-
-def _answers(url: str) -> bool:
-    with suppress(Exception):
-        connected(url).close()
-        return True
-    return False
 
 
 def _work(number: int) -> None:

@@ -12,7 +12,7 @@ from shared.token_bundles.schemas import TokenBundleCreate
 from tests.client import request
 from tests.conftest import CreateDatabase, use_settings
 from tests.integration.conftest import functions_with
-from tests.postgres import EMPTY, execute
+from tests.postgres import execute
 
 WITHOUT_EACH_OTHER = """
     SELECT count(*) FROM token_bundle FULL JOIN token_bundle_change
@@ -68,6 +68,11 @@ class TestMadeUpBundles:
         for field, least in variety.items():
             assert len({bundle[field] for bundle in bundles}) >= least, field
 
+    def test_they_are_always_the_same(self) -> None:
+        first, second = (list(islice(samples.made_up_bundles(), 100)) for _ in range(2))
+
+        assert first == second
+
 
 class TestLoad:
     def test_each_bundle_has_the_history_that_the_api_would_have_written(self, own_database: str) -> None:
@@ -107,12 +112,3 @@ class TestLoad:
         assert samples.load(4) == 1
         assert scalar(own_database, "SELECT count(*) FROM token_bundle") == 3
         assert request("GET", f"/{changed['id']}").bundle["name"] == "changed"
-
-    def test_it_is_always_the_same(self, own_database: str) -> None:
-        samples.load(100)
-
-        rows = "SELECT md5(string_agg(to_jsonb(token_bundle)::text, '' ORDER BY id)) FROM token_bundle"
-        first = scalar(own_database, rows)
-        execute(own_database, EMPTY)
-        samples.load(100)
-        assert scalar(own_database, rows) == first

@@ -13,9 +13,6 @@ SERVER_FIELDS = {"version", "updated_at"}
 
 @either
 class TestUpdate:
-    def test_anonymous(self, method: str, bundle: dict[str, Any]) -> None:
-        assert request(method, f"/{bundle['id']}", json_body={"name": "x"}, scope=None).status == 401
-
     @pytest.mark.parametrize(
         ("change", "result"),
         [

@@ -1,7 +1,7 @@
 """A write that waited for another one starts from what that one left, not from what was there before."""
 
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -32,16 +32,13 @@ WHERE first.bundle ->> 'name' = 'Older'
 
 def after_waiting_for(statement: str, database: Engine, ask: Callable[[], Answer]) -> Answer:
     """Send a request that has to wait for the statement of somebody else, who then commits."""
-    answers = []
-    thread = threading.Thread(target=lambda: answers.append(ask()))
-    with connected(url_of(database)) as other:
+    with ThreadPoolExecutor(1) as thread, connected(url_of(database)) as other:
         other.run("BEGIN")
         other.run(statement)
-        thread.start()
+        answer = thread.submit(ask)
         until(lambda: other.run("SELECT FROM pg_locks WHERE NOT granted"))
         other.run("COMMIT")
-    thread.join()
-    return answers[0]
+        return answer.result()
 
 
 class TestWaitingWrite:

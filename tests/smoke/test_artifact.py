@@ -5,9 +5,7 @@ import re
 from http import HTTPStatus
 from pathlib import Path
 
-import pg8000.native
 import pytest
-from sqlalchemy import make_url
 
 from dev.database.postgres import postgres
 from dev.emulator import EMULATOR, Function, running
@@ -22,14 +20,7 @@ pytestmark = pytest.mark.skipif(not EMULATOR, reason="only `make smoke` has buil
 
 def test_one_pass_over_all_routes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     functions: list[Function] = []
-    with postgres(tmp_path / "data", durable=False) as server_url:
-        server = make_url(server_url)
-        with pg8000.native.Connection(
-            "postgres", host=server.host, port=server.port, ssl_context=False
-        ) as admin:
-            admin.run("CREATE DATABASE smoke")
-        url = server.set(database="smoke").render_as_string(hide_password=False)
-
+    with postgres(tmp_path / "data", durable=False) as url:
         with running("Migrate", "migrate.handler", url, tmp_path) as migrate:
             outcome = migrate.invoke({"command": "upgrade"})
             assert outcome["after"], outcome
@@ -38,9 +29,7 @@ def test_one_pass_over_all_routes(tmp_path: Path, capsys: pytest.CaptureFixture[
 
         created: dict[str, str] = {}
         order = ["POST", "GET", "PUT", "PATCH", "DELETE"]
-        routes = sorted(
-            TEMPLATE.routes, key=lambda route: (route.method == "DELETE", order.index(route.method))
-        )
+        routes = sorted(TEMPLATE.routes, key=lambda route: order.index(route.method))
         for function in dict.fromkeys(route.function for route in routes):
             with running(function.name, function.handler, url, tmp_path) as emulated:
                 for route in (route for route in routes if route.function == function):

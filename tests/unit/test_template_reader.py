@@ -1,5 +1,6 @@
 """What the local gateway reads from a template, and what it says of one that it cannot stand in for."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -52,25 +53,23 @@ Resources:
 """
 
 
+Reader = Callable[..., Template]
+
+
 @pytest.fixture
-def read(tmp_path: Path) -> "Reader":
-    return Reader(tmp_path)
+def read(tmp_path: Path) -> Reader:
+    """Read the template, with a text in it replaced by another."""
+
+    def read(old: str = "", new: str = "", issuer: str | None = "https://issuer") -> Template:
+        assert old in TEMPLATE
+        path = tmp_path / "template.yaml"
+        path.write_text(TEMPLATE.replace(old, new) if old else TEMPLATE)
+        return read_template(path, {"Issuer": issuer}.get)
+
+    return read
 
 
-class Reader:
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "template.yaml"
-
-    def __call__(self, *changes: tuple[str, str], issuer: str | None = "https://issuer") -> Template:
-        text = TEMPLATE
-        for old, new in changes:
-            assert old in text
-            text = text.replace(old, new)
-        self.path.write_text(text)
-        return read_template(self.path, {"Issuer": issuer}.get)
-
-
-def test_everything_that_the_gateway_needs(read: Reader) -> None:
+def test_everything_that_the_gateway_needs(read: Reader, tmp_path: Path) -> None:
     template = read()
 
     assert [(route.key, route.scopes, route.authorized) for route in template.routes] == [
@@ -84,9 +83,9 @@ def test_everything_that_the_gateway_needs(read: Reader) -> None:
     assert (function.timeout, function.memory) == (10, 512)
     assert template.authorizer == Authorizer("https://issuer", ("me",))
     assert template.cors
-    assert (template.cors.origins, template.cors.max_age) == (("http://a", "http://b"), 60)
+    assert (template.cors.allow_origins, template.cors.max_age) == (("http://a", "http://b"), 60)
     assert template.environment == {"LEVEL": "INFO", "NAME": "local-INFO", "EXTRA": "1"}
-    assert template.code_folder == read.path.parent / "code"
+    assert template.code_folder == tmp_path / "code"
 
 
 @pytest.mark.parametrize(
@@ -145,11 +144,11 @@ def test_other_requests_have_no_route(read: Reader, method: str, path: str) -> N
 )
 def test_what_it_cannot_stand_in_for_is_a_sentence(read: Reader, old: str, new: str, sentence: str) -> None:
     with pytest.raises(TemplateError, match=rf"^template\.yaml.*{sentence}"):
-        read((old, new))
+        read(old, new)
 
 
 def test_the_root_is_the_one_path_that_ends_in_a_slash(read: Reader) -> None:
-    found = read(("Path: /things/new,", "Path: /,")).route("GET", "/")
+    found = read("Path: /things/new,", "Path: /,").route("GET", "/")
 
     assert found
     assert found[0].key == "GET /"
@@ -183,4 +182,4 @@ def test_functions_that_differ_in_a_variable(read: Reader) -> None:
     new = f"Handler: job.handler, Environment: {{Variables: {{EXTRA: 2}}}}, Events: {{Job: {event}}}"
 
     with pytest.raises(TemplateError, match="Job has a EXTRA of its own"):
-        read((old, new))
+        read(old, new)
