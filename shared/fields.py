@@ -2,7 +2,7 @@
 
 import re
 from decimal import Decimal, InvalidOperation
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -101,7 +101,12 @@ AS_THE_CURRENCY_HAS = "No more decimals than the currency has."
 AN_INTEGER = {"type": "integer", "minimum": -MAX_INTEGER - 1, "maximum": MAX_INTEGER}
 BLANK_IS_0 = "null and an empty text stand for 0."
 
-Text = Annotated[StrictStr, AfterValidator(_storable), STORABLE]
+Kind = TypeVar("Kind")
+# Goes around all constraints: pydantic reports one that is around a validator as if a text were a list.
+Storable = Annotated[Kind, AfterValidator(_storable), STORABLE]
+EMPTY_IS_NULL = AfterValidator(lambda text: text or None)
+
+Text = Storable[StrictStr]
 Name = Annotated[
     StrictStr,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=255),
@@ -109,8 +114,7 @@ Name = Annotated[
     STORABLE_AND_NOT_BLANK,
 ]
 Description = Annotated[
-    Annotated[StrictStr, StringConstraints(max_length=2000), AfterValidator(_storable), STORABLE] | None,
-    AfterValidator(lambda text: text or None),
+    Storable[Annotated[StrictStr, StringConstraints(max_length=2000)]] | None, EMPTY_IS_NULL
 ]
 Count = Annotated[StrictInt, Field(ge=1, le=MAX_INTEGER)]
 Price = Annotated[
