@@ -50,7 +50,7 @@ lint: $(VENV)/.synced ## Check style and types
 	$(VENV)/bin/mypy
 
 format: $(VENV)/.synced ## Correct what ruff can by itself
-	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff check --fix-only .
 	$(VENV)/bin/ruff format .
 
 openapi: $(VENV)/.synced ## Write openapi.json and tests/events anew, from what the functions say
