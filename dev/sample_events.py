@@ -9,7 +9,6 @@ from dev.gateway.template import local_template
 from dev.local import ROOT
 
 FOLDER = ROOT / "tests/events"
-CLAIMS = {"sub": "admin-1", "scope": "token-bundles:read token-bundles:write"}
 NO_ID = "00000000-0000-0000-0000-000000000000"
 NOW = {"time": "26/Nov/2026:08:00:00 +0000", "timeEpoch": 1795680000000}
 
@@ -22,7 +21,9 @@ def sample_events(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
             operation = document["paths"][route.path][route.method.lower()]
             content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
             body = json.dumps(content["example"]) if content else ""
-            event = sample_event(route, re.sub("{.+?}", NO_ID, route.path), body=body, claims=CLAIMS)
+            resource = route.scopes[0].partition(":")[0]
+            claims = {"sub": "admin-1", "scope": f"{resource}:read {resource}:write"}
+            event = sample_event(route, re.sub("{.+?}", NO_ID, route.path), body=body, claims=claims)
             event["requestContext"] |= NOW
             del event["headers"]["x-amzn-trace-id"]
             events[route.function.module] = event
