@@ -78,9 +78,10 @@ def endpoint(
 
 
 def _relative_to(event: Event, response: Response[Any]) -> Response[Any]:
-    """Make `Location` relative to the address of the collection, which may stand with a slash at its end."""
-    collection = event.get("routeKey", "").rpartition("/")[2]
-    if "Location" not in response.headers or collection in {"", "{proxy+}"}:
+    """Make `Location`, which is within the collection, relative to the address of the request."""
+    if "Location" not in response.headers:
         return response
-    location = f"{collection}/{response.headers['Location']}"
-    return response._replace(headers={**response.headers, "Location": location})
+    # Below the collection may be nothing, the slash at its end, or an item and what is done with it.
+    collection, _, below = event.get("routeKey", "").partition("/{")
+    base = "../" * below.count("/") if below else collection.rpartition("/")[2] + "/"
+    return response._replace(headers={**response.headers, "Location": base + response.headers["Location"]})
