@@ -25,7 +25,7 @@ class StillReferencedError(ApiError):
 class AlreadyTakenError(ApiError):
     """A value that must be unique belongs to another row: a bug, unless a resource catches it."""
 
-    def __init__(self, constraint: str) -> None:
+    def __init__(self, constraint: str = "") -> None:
         super().__init__()
         self.constraint = constraint
 
