@@ -1,33 +1,38 @@
-"""The statements, the model and the tables fit each other."""
+"""The statements, the models and the tables fit each other."""
 
 from dataclasses import fields
 from itertools import permutations
-from typing import get_args
+from typing import Any, get_args
+
+import pytest
+from sqlalchemy import Table
 
 from migrations.runner import make_engine
+from shared.database.versioned import VersionedTable
 from shared.settings import Timeouts
-from shared.token_bundles.model import TokenBundle
-from shared.token_bundles.repository import BUNDLES, find_sql
+from shared.token_bundles import repository as token_bundles
+from shared.token_bundles import tables as token_bundle_tables
 from shared.token_bundles.schemas import SortKey
-from shared.token_bundles.tables import BUNDLES as TABLE
 from tests.conftest import CreateDatabase
 
-SORT_KEYS = get_args(SortKey)
-ORDERS = [keys for number in (1, 2) for keys in permutations(SORT_KEYS, number)]
-STATEMENTS = [sql for name, sql in vars(BUNDLES).items() if name.endswith("_sql")] + list(
-    map(find_sql, ORDERS)
-)
+ORDERS = [keys for number in (1, 2) for keys in permutations(get_args(SortKey), number)]
+# Of each resource the table, and the statements on it.
+TABLES = [(token_bundle_tables.BUNDLES, token_bundles.BUNDLES)]
+LISTS = [*map(token_bundles.find_sql, ORDERS)]
 
 
-def test_the_model_has_the_columns_of_the_table() -> None:
-    assert [field.name for field in fields(TokenBundle)] == [column.name for column in TABLE.columns]
+@pytest.mark.parametrize(("table", "statements"), TABLES, ids=[table.name for table, _ in TABLES])
+def test_the_model_has_the_columns_of_the_table(table: Table, statements: VersionedTable[Any]) -> None:
+    assert [field.name for field in fields(statements.row)] == [column.name for column in table.columns]
 
 
 def test_postgres_prepares_every_statement(create_database: CreateDatabase, migrated_database: str) -> None:
+    common = [sql for _, own in TABLES for name, sql in vars(own).items() if name.endswith("_sql")]
     engine = make_engine(create_database(copy_of=migrated_database), Timeouts())
     with engine.connect() as connection:
-        for sql in STATEMENTS:
+        for sql in [*common, *LISTS]:
             connection.exec_driver_sql(f"PREPARE statement AS {sql}")
             connection.exec_driver_sql("DEALLOCATE statement")
     engine.dispose()
-    assert len(STATEMENTS) == 5 + 12 + 12 * 11
+    assert len(common) == 5 * len(TABLES)
+    assert len(ORDERS) == 12 + 12 * 11
