@@ -33,7 +33,7 @@ FLOOR = "import pg8000, pydantic"
 FUNCTION = """
 import importlib
 answer = importlib.import_module({module!r}).handler(json.load(sys.stdin), None)
-assert answer["statusCode"] in {{200, 201, 404}}, answer
+assert answer["statusCode"] in {{200, 201, 404, 409}}, answer
 """
 COUNTERS = (
     ("perf", "stat", "-e", "instructions:u"),
