@@ -36,12 +36,12 @@ enabled = false
 unsupported_method.enabled = false
 allow_header_conformance.enabled = false
 object_level_authorization.enabled = false
-# A random id is that of no bundle, a random tag that of no version, and a key may have been used before.
-positive_data_acceptance.expected-statuses = ["2xx", 304, 404, 412, 422]
+# A random id is that of nothing, a random tag that of no version; a key may have been used, a value be taken.
+positive_data_acceptance.expected-statuses = ["2xx", 304, 404, 409, 412, 422]
 
-# It outlives its bundle.
+# It outlives what it is about.
 [[operations]]
-include-operation-id = "list_token_bundle_changes"
+include-path-regex = "/history$"
 checks.use_after_free.enabled = false
 """
 
