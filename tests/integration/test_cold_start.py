@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from dev.local import ROOT
+from shared.database.tables import metadata
 from tests.client import TEMPLATE
 from tests.integration.conftest import url_of
 from tests.proxy import Proxy
@@ -60,7 +61,7 @@ def run(module: str, url: str, *, requests: int, **variables: str) -> tuple[list
 def url(database: Engine) -> Iterator[str]:
     yield url_of(database)
     with database.begin() as connection:
-        connection.execute(text("TRUNCATE token_bundle, token_bundle_change, token_bundle_idempotency_key"))
+        connection.execute(text(f"TRUNCATE {', '.join(metadata.tables)}"))
 
 
 @pytest.mark.parametrize("module", sorted({route.function.module for route in TEMPLATE.routes}))
