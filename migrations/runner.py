@@ -33,7 +33,7 @@ def run(command: str, revision: str | None = None) -> dict[str, Any]:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     before = current_revision()
-    with _lines_logged() as output:
+    with _logged() as log:
         if command == "upgrade" and is_ahead(before, ScriptDirectory.from_config(config)):
             ahead = "The database is ahead: it is at %s, which this code does not know. Nothing is done."
             logging.getLogger("alembic").warning(ahead, before)
@@ -41,6 +41,7 @@ def run(command: str, revision: str | None = None) -> dict[str, Any]:
             getattr(alembic, command)(config, revision or "head")
         elif command == "check":
             alembic.check(config)
+    output = log.getvalue().splitlines()
     return {"command": command, "before": before, "after": current_revision(), "output": output}
 
 
@@ -66,16 +67,13 @@ def is_ahead(revision: str | None, scripts: ScriptDirectory) -> bool:
 
 
 @contextmanager
-def _lines_logged() -> Iterator[list[str]]:
-    lines: list[str] = []
-    handler = logging.StreamHandler(stream := io.StringIO())
-    logger = logging.getLogger("alembic")
-    level = logger.level
+def _logged() -> Iterator[io.StringIO]:
+    logger, stream = logging.getLogger("alembic"), io.StringIO()
+    handler, level = logging.StreamHandler(stream), logger.level
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
     try:
-        yield lines
+        yield stream
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
-        lines += stream.getvalue().splitlines()

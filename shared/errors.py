@@ -23,11 +23,7 @@ class StillReferencedError(ApiError):
 
 
 class AlreadyTakenError(ApiError):
-    """A value that must be unique belongs to another row: a bug, unless a resource catches it."""
-
-    def __init__(self, constraint: str = "") -> None:
-        super().__init__()
-        self.constraint = constraint
+    """A value that the given constraint wants unique is another row's: a bug unless a resource catches it."""
 
 
 class ChangedMeanwhileError(ApiError):

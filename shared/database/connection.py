@@ -109,7 +109,7 @@ def _translated(error: Exception, when_lost: type[errors.DatabaseUnavailableErro
     if code in STILL_REFERENCED:
         return errors.StillReferencedError()
     if code == ALREADY_TAKEN:
-        return errors.AlreadyTakenError(constraint=error.args[0].get("n", ""))
+        return errors.AlreadyTakenError(error.args[0].get("n"))
     if code.startswith(UNAVAILABLE):
         return errors.DatabaseUnavailableError()
     return RuntimeError(f"unexpected SQLSTATE {code}")

@@ -78,8 +78,6 @@ class PipelinedConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 ha
         return self._flush(sql, _message(core.CLOSE, core.STATEMENT + name), parse, bind)
 
     def _flush(self, sql: str, *messages: bytes) -> str | None:
-        if self._usock is None:
-            raise pg8000.InterfaceError("connection is closed")
         context = core.Context(sql, columns=[], input_funcs=_ONE_TEXT)
         self._usock.sendall(b"".join([*messages, core.EXECUTE_MSG, core.SYNC_MSG]))
         self.handle_messages(context)

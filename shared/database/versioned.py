@@ -12,7 +12,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cache
-from typing import Any, Generic, Literal, Optional, TypeVar, get_args
+from typing import Any, Generic, Literal, TypeVar, get_args
 from uuid import UUID
 
 from pydantic import TypeAdapter
@@ -251,9 +251,11 @@ class VersionedTable(Generic[Row]):
         # Its best plan depends on how much the condition lets through.
         return _read(connection.execute(sql, limit, offset, *parameters, prepared=False), Found, self.row)
 
-    def get(self, connection: Connection, row_id: UUID) -> Row | None:
-        """Return the row, or None when there is none."""
-        return _read(connection.execute(self.get_sql, row_id), Optional, self.row)
+    def get(self, connection: Connection, row_id: UUID) -> Row:
+        """Return the row; raises NotFoundError."""
+        if found := connection.execute(self.get_sql, row_id):
+            return _read(found, self.row)
+        raise NotFoundError
 
     def create(
         self, connection: Connection, values: Values, entry: Entry, claim: Claim | None
@@ -293,7 +295,7 @@ def _read(text: str | None, *kinds: Any) -> Any:
 
     A price passes through a binary float here, whose shortest form has all of its 12 digits.
     """
-    return _adapter(*kinds).validate_json(text or "null")
+    return _adapter(*kinds).validate_json(text or "")
 
 
 @cache

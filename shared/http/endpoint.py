@@ -58,13 +58,11 @@ class Endpoint:
             caller = authenticate(event, self.scope)
             response = self.function(**self.parameters.arguments(event, caller))
             return _relative_to(event, response)
-        except ApiError as error:
+        except Exception as caught:
+            error = caught if isinstance(caught, ApiError) else ApiError()
             if error.status >= ApiError.status:
                 logger.exception(error.detail)
             return problem(error, request_id(event))
-        except Exception:
-            logger.exception(ApiError.detail)
-            return problem(ApiError(), request_id(event))
 
 
 def endpoint(

@@ -77,10 +77,8 @@ class InvalidRequestError(ApiError):
 
     def __init__(self, errors: Sequence[Mapping[str, Any]]) -> None:
         self.errors = [_entry(error) for error in errors]
-        sentences = [entry["detail"] for entry in self.errors]
-        self.detail = "; ".join(
-            f"{_label(error)}: {sentence}" for error, sentence in zip(errors, sentences, strict=True)
-        )
+        named = zip(errors, self.errors, strict=True)
+        self.detail = "; ".join(f"{_label(error)}: {entry['detail']}" for error, entry in named)
 
 
 def problem(error: ApiError, request_id: str | None) -> Response[str]:

@@ -51,10 +51,7 @@ def list_changes(bundle_id: UUID, query: PageQuery) -> Page[ChangeRead]:
 def get_bundle(bundle_id: UUID) -> TokenBundleRead:
     """Show one bundle; raises NotFoundError."""
     with reading() as connection:
-        bundle = BUNDLES.get(connection, bundle_id)
-    if bundle is None:
-        raise NotFoundError
-    return show_bundle(bundle)
+        return show_bundle(BUNDLES.get(connection, bundle_id))
 
 
 def create_bundle(

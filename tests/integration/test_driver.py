@@ -221,11 +221,6 @@ class TestBrokenConnection:
             there.close()
             ours._usock, ours._sock = real  # noqa: SLF001
 
-    def test_closed(self, ours: PipelinedConnection) -> None:
-        ours.close()
-        with pytest.raises(pg8000.InterfaceError, match="connection is closed"):
-            outcome(ours, "SELECT 1", [])
-
     def test_ended_by_the_server(self, ours: PipelinedConnection, stock: pg8000.Connection) -> None:
         pid = outcome(ours, "SELECT pg_backend_pid()::text", [])
         stock.execute_unnamed("SELECT pg_terminate_backend($1::integer, 10000)", [pid])

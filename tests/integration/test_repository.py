@@ -1,6 +1,7 @@
 """The SQL of token bundles, and the rules that the database keeps by itself."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from decimal import Decimal
 from uuid import UUID
 
@@ -56,7 +57,8 @@ class TestOneStatement:
             return execute(sql, *parameters, **options)  # type: ignore[arg-type]
 
         monkeypatch.setattr(own, "execute", remember)
-        call(own)
+        with suppress(NotFoundError):
+            call(own)
         assert len(sent) == 1
 
 
@@ -88,7 +90,7 @@ class TestOutcomes:
             BUNDLES.create(own, VALUES, ENTRY, None)
         with pytest.raises(AlreadyTakenError) as taken, writing() as own:
             BUNDLES.create(own, VALUES, ENTRY, None)
-        assert taken.value.constraint == "uq_name"
+        assert taken.value.args == ("uq_name",)
 
 
 class TestValues:
