@@ -42,7 +42,9 @@ def log() -> Iterator[io.StringIO]:
 class TestEveryRoute:
     def test_an_event_from_nowhere(self, route: Route) -> None:
         for nothing in ({}, {"requestContext": None}, {"requestContext": {"authorizer": "x"}}):
-            assert handler_of(route.function.handler)(nothing, None)["statusCode"] == 401
+            answer = handler_of(route.function.handler)(nothing, None)
+            assert answer["statusCode"] == 401
+            assert json.loads(answer["body"])["request_id"] == ""
 
     def test_the_other_scope_is_not_enough(self, route: Route) -> None:
         others = " ".join(scope for scope in SCOPES if scope not in route.scopes)
@@ -92,7 +94,7 @@ class TestLogs:
         claims = {"sub": "jane@example.com", "scope": READ}
         invoke(event("GET", path, headers=headers, claims=claims))
         lines = [json.loads(line) for line in log.getvalue().splitlines()]
-        assert [line["status"] for line in lines] == [404]
+        assert [(line["message"], line["status"]) for line in lines] == [("answered", 404)]
         assert all(line["request_id"] == REQUEST_ID for line in lines)
         assert "secret" not in str(lines)
         assert "jane" not in str(lines)

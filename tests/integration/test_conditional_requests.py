@@ -54,7 +54,8 @@ class TestIfMatch:
     def test_that_is_no_list_of_tags(self, write: Write, changed: dict[str, Any], tags: str) -> None:
         answer = send(write, changed, tags)
         assert answer.status == 400
-        assert answer.json["errors"][0]["header"] == "If-Match"
+        sentence = "must be * or a list of entity tags"
+        assert answer.json["errors"] == [{"header": "If-Match", "detail": sentence, "code": "entity_tags"}]
         assert request("GET", f"/{changed['id']}").bundle == changed
 
     def test_the_answer_to_a_write_has_the_next_tag(self, bundle: dict[str, Any]) -> None:

@@ -70,6 +70,7 @@ class TestIdempotencyKey:
         assert second.status == 201
         assert second.bundle["id"] != first.bundle["id"]
         assert_replayed(create(), first)
+        assert_replayed(create(subject="admin-2", name="Other"), second)
 
     def test_a_key_counts_for_a_day(self, connection: Connection) -> None:
         first = create()

@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Any
 
+import pytest
+
 from tests.client import READ, REQUEST_ID, WRITE, event, invoke, request
 
 
@@ -38,10 +40,11 @@ class TestHistory:
         created = [datetime.fromisoformat(time) for time in (items[-1]["changed_at"], bundle["created_at"])]
         assert abs(created[0] - created[1]).total_seconds() < 5
 
-    def test_client_of_a_caller(self, bundle: dict[str, Any]) -> None:
+    @pytest.mark.parametrize("claim", ["client_id", "azp"])
+    def test_client_of_a_caller(self, bundle: dict[str, Any], claim: str) -> None:
         path = f"/api/v1/admin/token-bundles/{bundle['id']}/activate"
         request("POST", f"/{bundle['id']}/deactivate")
-        claims = {"sub": "admin-9", "client_id": "console", "scope": WRITE}
+        claims = {"sub": "admin-9", claim: "console", "scope": WRITE}
         invoke(event("POST", path, claims=claims))
         entry = history(bundle)["items"][0]
         assert (entry["changed_by"], entry["client_id"]) == ("admin-9", "console")

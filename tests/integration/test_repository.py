@@ -93,6 +93,21 @@ class TestOutcomes:
         assert taken.value.args == ("uq_name",)
 
 
+@pytest.mark.parametrize(
+    ("page", "counted"), [("4, 0", False), ("2, 2", False), ("2, 0", True), ("2, 4", True)]
+)
+def test_the_total_is_counted_only_when_the_page_does_not_tell_it(
+    connection: sqlalchemy.Connection, page: str, counted: bool
+) -> None:
+    with writing() as own:
+        for _ in range(3):
+            BUNDLES.create(own, VALUES, ENTRY, None)
+    connection.exec_driver_sql(f"PREPARE page AS {find_sql(('name',))}")
+    plan = connection.exec_driver_sql(f"EXPLAIN (ANALYZE) EXECUTE page({page}, true, '')").scalars().all()
+    connection.exec_driver_sql("DEALLOCATE page")
+    assert ("never executed" not in "\n".join(plan)) is counted
+
+
 class TestValues:
     def test_a_price_is_exact(self, own: Connection) -> None:
         for written in ("0.1", "9999999.99", "99999999.9999", "0.0001", "12345678.9012"):

@@ -42,7 +42,7 @@ class TestDatabaseUrl:
         "url",
         [
             None, "", "nonsense", "mysql://u:s3cret@h/n", "postgresql://h/n", "postgresql://u@/n", "postgresql://u@h",
-            "postgresql://u:s3cret@h:port/n", "postgresql://u@[h/n",
+            "postgresql://u:s3cret@h:port/n", "postgresql://u:s3cret@h:0/n", "postgresql://u@[h/n",
         ],
     )  # fmt: skip
     def test_must_be_complete(self, url: str | None) -> None:
@@ -50,6 +50,21 @@ class TestDatabaseUrl:
             _ = settings.database_url
         assert str(error.value).startswith("DATABASE_URL ")
         assert "s3cret" not in str(error.value)
+
+
+class TestTimeouts:
+    @pytest.mark.parametrize(("kind", "default"), [("connect", 2), ("statement", 3), ("lock", 2)])
+    def test_are_read(self, kind: str, default: float) -> None:
+        name = f"database_{kind}_timeout"
+        for given, seconds in ((None, default), ("", default), ("0.5", 0.5)):
+            with use_settings(**{name.upper(): given}) as settings:
+                assert getattr(settings, name) == seconds
+
+    @pytest.mark.parametrize("seconds", ["0", "-1", "inf", "nan", "2s"])
+    def test_must_be_above_0(self, seconds: str) -> None:
+        with use_settings(DATABASE_LOCK_TIMEOUT=seconds) as settings, pytest.raises(SettingsError) as error:
+            _ = settings.database_lock_timeout
+        assert str(error.value).startswith("DATABASE_LOCK_TIMEOUT must be")
 
 
 class TestLogLevel:
