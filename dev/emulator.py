@@ -66,9 +66,7 @@ class Function:
 
 
 @contextmanager
-def running(
-    name: str, handler: str, database_url: str, folder: Path, build: Path = BUILD
-) -> Iterator[Function]:
+def running(name: str, handler: str, database_url: str, folder: Path) -> Iterator[Function]:
     """Run a built function until the block ends, with its log in a folder."""
     port = free_port()
     address, log = f"127.0.0.1:{port}", folder / f"{name}.log"
@@ -80,7 +78,7 @@ def running(
     environment = {
         "PATH": os.defpath,
         "HOME": str(folder),
-        "PYTHONPATH": str(build / "SharedLayer/python"),
+        "PYTHONPATH": str(BUILD / "SharedLayer/python"),
         # As in Lambda, where what is deployed cannot be written.
         "PYTHONDONTWRITEBYTECODE": "1",
         "AWS_LAMBDA_FUNCTION_TIMEOUT": "60",
@@ -88,7 +86,7 @@ def running(
     }
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, cwd=build / name, env=environment, stdout=output, stderr=output, start_new_session=True
+            command, cwd=BUILD / name, env=environment, stdout=output, stderr=output, start_new_session=True
         )
         try:
             within(START_SECONDS, lambda: process.poll() is not None or _listens(port))
