@@ -30,6 +30,8 @@ def test_postgres_prepares_every_statement(create_database: CreateDatabase, migr
     common = [sql for _, own in TABLES for name, sql in vars(own).items() if name.endswith("_sql")]
     engine = make_engine(create_database(copy_of=migrated_database), Timeouts())
     with engine.connect() as connection:
+        # Nobody may put another table before ours.
+        connection.exec_driver_sql("SET search_path TO ''")
         for sql in [*common, *LISTS]:
             connection.exec_driver_sql(f"PREPARE statement AS {sql}")
             connection.exec_driver_sql("DEALLOCATE statement")

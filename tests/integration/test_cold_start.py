@@ -35,7 +35,7 @@ PYTHONPATH = os.pathsep.join([str(ROOT), str(ROOT / "functions")])
 CHILD = """
 import gc, importlib, json, sys
 handler = importlib.import_module(sys.argv[1]).handler
-assert gc.isenabled()
+assert gc.isenabled() and gc.get_freeze_count()
 print(json.dumps([handler(event, None)["statusCode"] for event in json.load(sys.stdin)]))
 print(json.dumps(list(sys.modules)))
 """
@@ -73,6 +73,17 @@ def test_first_request(module: str, url: str) -> None:
     found = {name for name in modules if any(name == bad or name.startswith(f"{bad}.") for bad in FORBIDDEN)}
     # Powertools leaves its name with botocore if that is there, and imports no more of it than the package.
     assert found <= {"botocore"}
+
+
+def test_models_are_built_by_those_who_read_them() -> None:
+    folders = os.pathsep.join([str(ROOT), str(ROOT / "functions")])
+    code = """
+import delete_token_bundle
+from shared.token_bundles import schemas
+models = [model for model in vars(schemas).values() if getattr(model, "model_fields", None)]
+assert models and not any(model.__pydantic_complete__ for model in models)
+"""
+    subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": folders}, check=True)
 
 
 def test_migrations_have_their_garbage_collected() -> None:

@@ -6,7 +6,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 import boto3  # type: ignore[import-untyped]
 import certifi
@@ -128,6 +128,20 @@ class TestSecret:
         server.rotate("second")
         self.client.put_secret_value(SecretId=SECRET, SecretString=json.dumps({"password": "second"}))
         assert who_is_connected(server.url()) == "api"
+
+    def test_is_not_read_again_when_something_else_is_refused(
+        self, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        reads: list[bool] = []
+
+        def password(_: SplitResult, *, again: bool = False) -> str:
+            reads.append(again)
+            return "first"
+
+        monkeypatch.setattr("shared.database.connection.password", password)
+        with pytest.raises(pg8000.DatabaseError, match="3D000"):
+            who_is_connected(urlsplit(server.url())._replace(path="/nowhere").geturl())
+        assert reads == [False]
 
     def test_is_read_again_only_once(self, server: Server) -> None:
         server.rotate("second")

@@ -221,6 +221,12 @@ class TestBrokenConnection:
             there.close()
             ours._usock, ours._sock = real  # noqa: SLF001
 
+    def test_hung_up_it_leaves_no_socket_open(self, database: Engine) -> None:
+        connection = new_connection(url_of(database))
+        its_socket = connection._usock  # noqa: SLF001
+        connection.hang_up()
+        assert its_socket.fileno() == -1
+
     def test_ended_by_the_server(self, ours: PipelinedConnection, stock: pg8000.Connection) -> None:
         pid = outcome(ours, "SELECT pg_backend_pid()::text", [])
         stock.execute_unnamed("SELECT pg_terminate_backend($1::integer, 10000)", [pid])

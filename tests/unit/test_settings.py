@@ -42,7 +42,7 @@ class TestDatabaseUrl:
         "url",
         [
             None, "", "nonsense", "mysql://u:s3cret@h/n", "postgresql://h/n", "postgresql://u@/n", "postgresql://u@h",
-            "postgresql://u:s3cret@h:port/n", "postgresql://u:s3cret@h:0/n", "postgresql://u@[h/n",
+            "postgresql://u@h/", "postgresql://u:s3cret@h:port/n", "postgresql://u:s3cret@h:0/n", "postgresql://u@[h/n",
         ],
     )  # fmt: skip
     def test_must_be_complete(self, url: str | None) -> None:
