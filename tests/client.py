@@ -19,16 +19,6 @@ REQUEST_ID = "JKJaXmPLvHcESHA="
 
 
 @dataclass(frozen=True)
-class Context:
-    """What the handlers may see of Lambda's context."""
-
-    function_name: str = "test"
-    memory_limit_in_mb: int = 512
-    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:test"
-    aws_request_id: str = "d6af9ac6-7b61-11e6-9a41-93e8deadbeef"
-
-
-@dataclass(frozen=True)
 class Answer:
     """An answer of a function."""
 
@@ -99,7 +89,7 @@ def handler_of(name: str) -> Any:
 def invoke(event: Mapping[str, Any]) -> Answer:
     """Hand an event to the function that the template names for its route."""
     (function,) = {route.function for route in TEMPLATE.routes if route.key == event["routeKey"]}
-    answer = handler_of(function.handler)(event, Context())
+    answer = handler_of(function.handler)(event, None)
     headers = {name.lower(): value for name, value in answer["headers"].items()}
     return Answer(answer["statusCode"], headers, answer["body"] or "", event["rawPath"])
 

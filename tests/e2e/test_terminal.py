@@ -88,8 +88,8 @@ class TestLog:
         function = TEMPLATE.routes[0].function
         script = f"""
 from {function.module} import handler
-from tests.client import Context, event
-handler(event("GET", {BUNDLES!r}), Context())
+from tests.client import event
+handler(event("GET", {BUNDLES!r}), None)
 """
         ended = subprocess.run(
             [sys.executable, "-c", script],

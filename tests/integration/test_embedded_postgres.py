@@ -102,11 +102,6 @@ class TestPostgres:
         with postgres(folder, durable=False) as url:
             assert execute(url, durability) == [["off"], ["off"]]
 
-    def test_two_folders_do_not_disturb_each_other(self, folder: Path, tmp_path: Path) -> None:
-        with postgres(folder, durable=False) as one, postgres(tmp_path / "data", durable=False) as other:
-            assert execute(one, "SHOW data_directory") == [[str(folder)]]
-            assert execute(other, "SHOW data_directory") == [[str(tmp_path / "data")]]
-
     def test_tries_another_port_when_one_is_lost(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as free:
             ports = [taken.getsockname()[1], free.getsockname()[1]]

@@ -4,7 +4,7 @@ import pytest
 
 from dev.gateway.template import Function, Route
 from shared.http import Message, Response, endpoint, respond
-from tests.client import Answer, Context, event
+from tests.client import Answer, event
 
 
 @endpoint(scope="things:write", status=201)
@@ -18,7 +18,7 @@ def test_location_leads_into_the_collection(below: str) -> None:
     function = Function("Create", "create.handler", timeout=3, memory=128)
     route = Route("POST", f"/admin/things{below}", function, ("things:write",), authorized=True)
     path = route.path.replace("{proxy+}", "").replace("{thing_id}", "old")
-    answer = create(event("POST", path, route=route, claims={"sub": "a", "scope": "things:write"}), Context())
+    answer = create(event("POST", path, route=route, claims={"sub": "a", "scope": "things:write"}), None)
     assert answer["statusCode"] == 201
     location = {"location": answer["headers"]["Location"]}
     assert Answer(201, location, answer["body"], path).location == "/admin/things/new"
