@@ -35,6 +35,9 @@ class TestList:
         assert answer.status == 200
         assert answer.json == {"items": [], "total": 0, "page": 1, "per_page": 20, "pages": 0}
 
+    def test_past_the_end_of_nothing(self) -> None:
+        assert listed(page="2", per_page="1").json["total"] == 0
+
     def test_items_are_bundles(self) -> None:
         bundle = add("One")
         assert listed().json["items"] == [bundle]
