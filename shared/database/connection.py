@@ -116,9 +116,8 @@ def _translated(error: Exception, when_lost: type[errors.DatabaseUnavailableErro
 
 
 def sqlstate(error: pg8000.DatabaseError) -> str:
-    """Postgres' five characters for the kind of error, empty when it did not come from the server."""
-    fields = error.args[0] if error.args else None
-    return str(fields.get("C", "")) if isinstance(fields, dict) else ""
+    """Postgres' five characters for the kind of error."""
+    return str(error.args[0].get("C", ""))
 
 
 def connect(database_url: str, timeouts: Timeouts, *, pooled: bool = False) -> PipelinedConnection:

@@ -32,8 +32,8 @@ def authenticate(event: Event, scope: str) -> Caller:
 def _claims(event: Event) -> Mapping[str, Any]:
     claims: Any = event
     for name in ("requestContext", "authorizer", "jwt", "claims"):
-        claims = claims.get(name) if isinstance(claims, Mapping) else None
-    return claims if isinstance(claims, Mapping) else {}
+        claims = claims.get(name) if isinstance(claims, dict) else None
+    return claims if isinstance(claims, dict) else {}
 
 
 def _scopes(claims: Mapping[str, Any]) -> set[str]:

@@ -22,9 +22,9 @@ def entity_tag(version: int) -> str:
     return f'"{version}"'
 
 
-def is_current(version: int, if_none_match: str | None) -> bool:
+def is_current(version: int, if_none_match: str) -> bool:
     """Tell whether `If-None-Match` names the version, by the weak comparison meant for reads."""
-    header = (if_none_match or "").strip()
+    header = if_none_match.strip()
     return header == ANY or entity_tag(version) in [tag.removeprefix("W/") for tag in _tags(header)]
 
 

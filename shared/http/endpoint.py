@@ -51,7 +51,7 @@ class Endpoint:
         if metric := self.metric if done else FAILURE_METRICS.get(status):
             metrics.add_metric(metric, MetricUnit.Count, 1)
             metrics.flush_metrics()
-        return response._replace(status=int(status)).for_api_gateway()
+        return response.for_api_gateway(status)
 
     def _respond(self, event: Event) -> Response[Any]:
         try:

@@ -28,11 +28,11 @@ class Response(NamedTuple, Generic[Body]):
     status: int | None = None
     content_type: str = "application/json"
 
-    def for_api_gateway(self) -> dict[str, Any]:
+    def for_api_gateway(self, status: int) -> dict[str, Any]:
         """Write it in payload format 2.0."""
         body = "" if self.body is None else self.body
         return {
-            "statusCode": self.status,
+            "statusCode": int(status),
             "headers": {"Content-Type": self.content_type, **self.headers},
             "body": body if isinstance(body, str) else to_json(body).decode(),
             "isBase64Encoded": False,
@@ -54,7 +54,7 @@ def respond(
     headers = {}
     if version is not None:
         headers["ETag"] = entity_tag(version)
-        if is_current(version, if_none_match):
+        if if_none_match and is_current(version, if_none_match):
             return Response(None, headers, HTTPStatus.NOT_MODIFIED)
     if location is not None:
         headers["Location"] = str(location)
