@@ -1,4 +1,4 @@
-"""`python -m dev.benchmark`: about five minutes, tables, and all figures in a JSON file."""
+"""`python -m dev.benchmark`: about three minutes, tables, and all figures in a JSON file."""
 
 import argparse
 import json
