@@ -10,7 +10,7 @@ import pg8000
 
 from shared import errors
 from shared.database.credentials import POSTGRES_PORT, password
-from shared.database.driver import Parameter, PipelinedConnection
+from shared.database.driver import Parameter, PipelinedConnection, sqlstate
 from shared.settings import Timeouts, settings
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -113,11 +113,6 @@ def _translated(error: Exception, when_lost: type[errors.DatabaseUnavailableErro
     if code.startswith(UNAVAILABLE):
         return errors.DatabaseUnavailableError()
     return RuntimeError(f"unexpected SQLSTATE {code}")
-
-
-def sqlstate(error: pg8000.DatabaseError) -> str:
-    """Postgres' five characters for the kind of error."""
-    return str(error.args[0].get("C", ""))
 
 
 def connect(database_url: str, timeouts: Timeouts, *, pooled: bool = False) -> PipelinedConnection:

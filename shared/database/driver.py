@@ -72,7 +72,7 @@ class PipelinedConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 ha
         try:
             return self._flush(sql, b"" if known else parse, bind)
         except pg8000.DatabaseError as error:
-            if error.args[0].get("C") not in STALE_PREPARED_STATEMENT:
+            if sqlstate(error) not in STALE_PREPARED_STATEMENT:
                 raise
         # Nothing was done. All in one flush, because behind a pooler the next server may know other names.
         return self._flush(sql, _message(core.CLOSE, core.STATEMENT + name), parse, bind)
@@ -99,6 +99,11 @@ class PipelinedConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 ha
         self._received = data[start:]
         if context.error is not None:
             raise context.error
+
+
+def sqlstate(error: pg8000.DatabaseError) -> str:
+    """Postgres' five characters for the kind of error."""
+    return str(error.args[0].get("C", ""))
 
 
 def _end_of_message(data: bytes, start: int) -> int:

@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 
 from shared.database import connection as database_connection
 from shared.database import credentials, writing
+from shared.database.driver import sqlstate
 from shared.errors import DatabaseUnavailableError, OutcomeUnknownError
 from tests.client import Answer, request
 from tests.integration.at_once import VALID, live_through_a_bundle
@@ -66,7 +67,6 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the server tells the functions when something goes wrong."""
     told: list[Exception] = []
     seen: list[str] = []
-    sqlstate = database_connection.sqlstate
 
     def note(error: Exception) -> str:
         code = sqlstate(error)
