@@ -9,12 +9,13 @@ from typing import Any
 import orjson
 import psycopg
 
-from shared.token_bundles.repository import BUNDLES, DISPLAY_ORDER, find_sql
+from shared.token_bundles.repository import BUNDLES, find_sql
+from shared.token_bundles.schemas import TokenBundleListQuery
 
 Answer = dict[str, Any]
 Handler = Callable[[Mapping[str, Any], None], Answer]
 
-PAGE = find_sql(DISPLAY_ORDER)
+PAGE = find_sql(TokenBundleListQuery().sort)
 READ, WRITE = "token-bundles:read", "token-bundles:write"
 
 

@@ -8,8 +8,9 @@ from shared.token_bundles.model import TokenBundle
 
 BUNDLES = VersionedTable("token_bundle", "bundle", TokenBundle)
 
-DISPLAY_ORDER = ("sort_order", "name")
-SORTABLE = {name: name for name in (*DISPLAY_ORDER, "price", "token_amount", "created_at", "updated_at")}
+SORTABLE = {
+    name: name for name in ("sort_order", "name", "price", "token_amount", "created_at", "updated_at")
+}
 
 MATCHES = "(bundle.is_active OR $3) AND ($4 = '' OR strpos(lower(bundle.name), lower($4)) > 0)"
 
