@@ -4,7 +4,6 @@ import io
 import os
 import re
 import signal
-import socket
 import subprocess
 import zipfile
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from dev.database.postgres import free_port, within
+from dev.database.postgres import free_port, listens, within
 from dev.local import ROOT
 
 BUILD = ROOT / ".aws-sam/build"
@@ -68,8 +67,7 @@ class Function:
 @contextmanager
 def running(name: str, handler: str, database_url: str, folder: Path) -> Iterator[Function]:
     """Run a built function until the block ends, with its log in a folder."""
-    port = free_port()
-    address, log = f"127.0.0.1:{port}", folder / f"{name}.log"
+    address, log = f"127.0.0.1:{free_port()}", folder / f"{name}.log"
     addresses = (
         f"--runtime-interface-emulator-address={address}",
         f"--runtime-api-address=127.0.0.1:{free_port()}",
@@ -89,15 +87,10 @@ def running(name: str, handler: str, database_url: str, folder: Path) -> Iterato
             command, cwd=BUILD / name, env=environment, stdout=output, stderr=output, start_new_session=True
         )
         try:
-            within(START_SECONDS, lambda: process.poll() is not None or _listens(port))
-            if not _listens(port):
+            within(START_SECONDS, lambda: process.poll() is not None or listens(f"//{address}"))
+            if not listens(f"//{address}"):
                 raise ChildProcessError("the emulator did not start")
             yield Function(name, address, log)
         finally:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import IO
+from urllib.parse import urlsplit
 
 # The built-in locale knows non-ASCII letters, without ICU and alike on every system.
 _LOCALE = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
@@ -205,6 +206,13 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     return port if port != _STANDARD_PORT else free_port()
+
+
+def listens(url: str) -> bool:
+    """Tell whether there is a server where the URL leads."""
+    address = urlsplit(url)
+    with socket.socket() as probe:
+        return probe.connect_ex((address.hostname, address.port)) == 0
 
 
 def _locked(file: IO[bytes] | IO[str], kind: int = fcntl.LOCK_EX) -> bool:

@@ -13,8 +13,9 @@ import httpx
 import jwt
 import pytest
 
+from dev.database.postgres import listens
 from tests.e2e.serving import BUNDLES, ROOT, Gateway, is_running
-from tests.waiting import listens, until
+from tests.waiting import until
 
 ORIGIN = "http://localhost:5173"
 

@@ -21,11 +21,12 @@ from dev.database.postgres import (
     PostgresInUseError,
     PostgresStartError,
     free_port,
+    listens,
     postgres,
     running_postgres,
 )
 from tests.postgres import connected, execute, server_pid
-from tests.waiting import listens, until
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 30.0

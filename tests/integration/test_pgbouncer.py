@@ -9,12 +9,12 @@ from contextlib import suppress
 import pytest
 from sqlalchemy import Engine
 
-from dev.database.postgres import free_port
+from dev.database.postgres import free_port, listens
 from tests.client import request
 from tests.integration.at_once import at_once, live_through_a_bundle
 from tests.integration.conftest import assert_unavailable, functions_with, url_of
 from tests.integration.test_concurrency import assert_no_update_is_lost
-from tests.waiting import listens, until
+from tests.waiting import until
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 POOL_SIZE = 3
