@@ -113,10 +113,11 @@ def migrate(command: commands.MigrateCommand, revision: str | None) -> None:
 def openapi() -> None:
     """Write openapi.json and tests/events anew, from what the functions say."""
     from dev import sample_events
-    from dev.openapi import COMMITTED, document, text
+    from dev.openapi import document, write
 
-    COMMITTED.write_text(text())
-    sample_events.write(document())
+    described = document()
+    write(described)
+    sample_events.write(described)
 
 
 def load(number: int) -> None:

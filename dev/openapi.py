@@ -66,9 +66,9 @@ HEADERS_OF_ERRORS = {UnauthorizedError: ["WWW-Authenticate"], DatabaseUnavailabl
 GATEWAYS_OWN = {UnauthorizedError, ForbiddenError, NotFoundError, ApiError, DatabaseUnavailableError}
 
 
-def text() -> str:
+def write(document: dict[str, Any]) -> None:
     """Write the document as it is committed."""
-    return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
+    COMMITTED.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 
 def document() -> dict[str, Any]:
