@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from shared.callers import Caller
+from shared.database.versioned import Preconditions
 from shared.http import IfMatch, Response, endpoint, respond
 from shared.token_bundles import service
 from shared.token_bundles.schemas import BundleAnswer, TokenBundleUpdate
@@ -13,5 +14,5 @@ def handler(
     bundle_id: UUID, values: TokenBundleUpdate, caller: Caller, if_match: IfMatch = None
 ) -> Response[BundleAnswer]:
     """Change the fields of a token bundle that are given."""
-    bundle = service.update_bundle(bundle_id, values, caller, if_match)
+    bundle = service.update_bundle(bundle_id, values, caller, Preconditions(if_match))
     return respond(BundleAnswer(bundle=bundle), version=bundle["version"])

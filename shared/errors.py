@@ -33,6 +33,23 @@ class ChangedMeanwhileError(ApiError):
     detail = "It has been changed since it was read: read it again, and decide anew."
 
 
+class ExcludedVersionError(ApiError):
+    """What should be changed has a version that the request wants it not to have."""
+
+    status = 412
+    detail = "It is as If-None-Match says that it must not be: nothing has been changed."
+
+
+class VersionConflictError(ApiError):
+    """What should be changed is at another version than the one in the body."""
+
+    status = 409
+    detail = "It has been changed since it was read: read it again, and decide anew."
+
+    def __init__(self, current_version: int) -> None:
+        self.current_version = current_version
+
+
 class KeyUsedDifferentlyError(ApiError):
     """The idempotency key belongs to a request with another body."""
 

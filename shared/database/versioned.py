@@ -8,11 +8,10 @@ from the model.
 # mypy: disable-error-code="no-any-return"
 
 from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cache
-from typing import Any, Generic, Literal, TypeVar, get_args
+from typing import Any, Generic, Literal, NamedTuple, TypeVar, get_args
 from uuid import UUID
 
 from pydantic import TypeAdapter
@@ -20,7 +19,13 @@ from pydantic_core import to_json
 
 from shared.database.connection import Connection
 from shared.database.driver import Parameter
-from shared.errors import ApiError, ChangedMeanwhileError, NotFoundError
+from shared.errors import (
+    ApiError,
+    ChangedMeanwhileError,
+    ExcludedVersionError,
+    NotFoundError,
+    VersionConflictError,
+)
 
 Row = TypeVar("Row")
 Item = TypeVar("Item")
@@ -29,8 +34,6 @@ Item = TypeVar("Item")
 Values = Mapping[str, Any]
 Entry = Mapping[str, str | None]
 Claim = Mapping[str, str | None]
-# The versions that a change may start from; None for any.
-Versions = AbstractSet[int] | None
 
 Action = Literal["created", "updated", "activated", "deactivated", "deleted"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
@@ -80,65 +83,58 @@ WHERE NOT EXISTS (SELECT FROM changed) AND used.created_at > now() - interval '2
 # began.
 LOCKED = """
 WITH given AS (
-    SELECT given.id, given.expected, given.fields
-    FROM jsonb_to_record($1) AS given (id uuid, expected integer[], fields jsonb)
+    SELECT given.*
+    FROM jsonb_to_record($1) AS given (
+        id uuid, expected bigint[], excluded bigint[], version bigint, fields jsonb
+    )
 ), locked AS (
     SELECT {noun}
     FROM public.{table} AS {noun}
     WHERE {noun}.id IN (SELECT given.id FROM given)
     ORDER BY {noun}.id
     {lock}
+), judged AS (
+    SELECT
+        given.id, given.fields, locked.{noun} AS present,
+        CASE
+            WHEN (locked.{noun}).id IS NULL THEN 'missing'
+            WHEN (locked.{noun}).version <> ALL (given.expected) THEN 'stale'
+            WHEN (locked.{noun}).version = ANY (given.excluded) THEN 'excluded'
+            WHEN (locked.{noun}).version <> given.version THEN 'conflict'
+        END AS refused
+    FROM given
+    LEFT JOIN locked ON (locked.{noun}).id = given.id
 )"""
 
 UPDATE = """
 {locked}, wanted AS (
-    SELECT
-        wanted.id, wanted.version, {wanted},
-        given.expected IS NULL OR wanted.version = ANY (given.expected) AS is_expected,
-        wanted IS DISTINCT FROM locked.{noun} AS differs
-    FROM locked
-    JOIN given ON given.id = (locked.{noun}).id
-    CROSS JOIN jsonb_populate_record(locked.{noun}, given.fields) AS wanted
+    SELECT wanted.id, wanted.version, {wanted}, ({wanted}) IS DISTINCT FROM ({present}) AS differs
+    FROM judged
+    CROSS JOIN jsonb_populate_record(judged.present, judged.fields) AS wanted
+    WHERE judged.refused IS NULL
 ), changed AS (
     UPDATE public.{table} AS {noun}
     SET {assignments}, version = wanted.version + 1, updated_at = clock_timestamp()
     FROM wanted
-    WHERE {noun}.id = wanted.id AND wanted.is_expected AND wanted.differs
+    WHERE {noun}.id = wanted.id AND wanted.differs
     RETURNING {columns}
 ), {recorded}
 SELECT json_build_object(
-    'outcome', CASE
-        WHEN changed.id IS NOT NULL THEN 'done'
-        WHEN wanted.id IS NULL THEN 'missing'
-        WHEN wanted.is_expected THEN 'unchanged'
-        ELSE 'stale'
-    END,
-    'row', coalesce(to_json(changed), to_json(locked.{noun}))
+    'outcome', coalesce(judged.refused, CASE WHEN changed.id IS NULL THEN 'unchanged' ELSE 'done' END),
+    'row', coalesce(to_json(changed), to_json(judged.present))
 )::text
-FROM given
-LEFT JOIN locked ON (locked.{noun}).id = given.id
-LEFT JOIN wanted ON wanted.id = given.id
-LEFT JOIN changed ON changed.id = given.id
+FROM judged
+LEFT JOIN changed ON changed.id = judged.id
 """
 
 DELETE = """
 {locked}, changed AS (
     DELETE FROM public.{table} AS {noun}
-    USING locked JOIN given ON given.id = (locked.{noun}).id
-    WHERE {noun}.id = given.id
-        AND (given.expected IS NULL OR (locked.{noun}).version = ANY (given.expected))
+    USING judged
+    WHERE {noun}.id = judged.id AND judged.refused IS NULL
     RETURNING {noun}.id, {noun}.version + 1 AS version
 ), {recorded}
-SELECT json_build_object(
-    'outcome', CASE
-        WHEN changed.id IS NOT NULL THEN 'done'
-        WHEN (locked.{noun}).id IS NULL THEN 'missing'
-        ELSE 'stale'
-    END
-)::text
-FROM given
-LEFT JOIN locked ON (locked.{noun}).id = given.id
-LEFT JOIN changed ON changed.id = given.id
+SELECT json_build_object('outcome', coalesce(judged.refused, 'done'))::text FROM judged
 """
 
 # In the statement that makes the change, so that neither is without the other.
@@ -170,21 +166,38 @@ FROM (
 """
 
 
+class Preconditions(NamedTuple):
+    """The versions of which a row must have one and must have none, and the one a change was made from."""
+
+    expected: frozenset[int] | None = None
+    excluded: frozenset[int] | None = None
+    version: int | None = None
+
+
+UNCONDITIONAL = Preconditions()
+
+
 @dataclass
 class Outcome(Generic[Row]):
     """What has come of a change, and the row as it is now."""
 
-    outcome: Literal["done", "unchanged", "replayed", "stale", "missing"]
+    outcome: Literal["done", "unchanged", "replayed", "missing", "stale", "excluded", "conflict"]
     row: Row | None = None
 
     def settled(self) -> Row:
-        """Return the row, which a deletion has not; raises NotFoundError or ChangedMeanwhileError."""
+        """Return the row, which a deletion has not; raises the error of a change that was refused."""
         if error := ERRORS.get(self.outcome):
             raise error
+        if self.outcome == "conflict":
+            raise VersionConflictError(self.row.version)  # type: ignore[union-attr]  # each has one
         return self.row  # type: ignore[return-value]
 
 
-ERRORS: dict[str, type[ApiError]] = {"missing": NotFoundError, "stale": ChangedMeanwhileError}
+ERRORS: dict[str, type[ApiError]] = {
+    "missing": NotFoundError,
+    "stale": ChangedMeanwhileError,
+    "excluded": ExcludedVersionError,
+}
 
 
 @dataclass
@@ -220,6 +233,7 @@ class VersionedTable(Generic[Row]):
             "columns": ", ".join(f"{noun}.{name}" for name in names),
             "editable": ", ".join(editable),
             "wanted": ", ".join(f"wanted.{name}" for name in editable),
+            "present": ", ".join(f"(judged.present).{name}" for name in editable),
             "assignments": ", ".join(f"{name} = wanted.{name}" for name in editable),
         }
         words["recorded"] = RECORDED.format(**words, snapshot="to_jsonb(changed)")
@@ -267,16 +281,18 @@ class VersionedTable(Generic[Row]):
         return _read(created or connection.execute(self.create_sql, *parameters), Outcome, self.row)
 
     def update(
-        self, connection: Connection, row_id: UUID, values: Values, entry: Entry, expected: Versions
+        self, connection: Connection, row_id: UUID, values: Values, entry: Entry, conditions: Preconditions
     ) -> Outcome[Row]:
-        """Set the values, if one differs and the row has an expected version."""
-        given = {"id": row_id, "expected": expected, "fields": values}
+        """Set the values, if one differs and the conditions hold."""
+        given = {"id": row_id, "fields": values, **conditions._asdict()}
         changed = connection.execute(self.update_sql, _json(given), _json(entry))
         return _read(changed, Outcome, self.row)
 
-    def delete(self, connection: Connection, row_id: UUID, entry: Entry, expected: Versions) -> Outcome[Row]:
-        """Delete the row, if it has an expected version."""
-        given = {"id": row_id, "expected": expected}
+    def delete(
+        self, connection: Connection, row_id: UUID, entry: Entry, conditions: Preconditions
+    ) -> Outcome[Row]:
+        """Delete the row, if the conditions hold."""
+        given = {"id": row_id, **conditions._asdict()}
         changed = connection.execute(self.delete_sql, _json(given), _json(entry))
         return _read(changed, Outcome, self.row)
 

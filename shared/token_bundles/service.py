@@ -4,7 +4,7 @@ from uuid import UUID
 
 from shared.callers import Caller
 from shared.database import reading, writing
-from shared.database.versioned import Versions
+from shared.database.versioned import UNCONDITIONAL, Preconditions
 from shared.errors import KeyUsedDifferentlyError, NotFoundError, StillReferencedError
 from shared.history import ChangeRead, show_history
 from shared.paging import Page, PageQuery, show_page
@@ -72,7 +72,7 @@ def create_bundle(
 
 
 def update_bundle(
-    bundle_id: UUID, values: TokenBundleUpdate, caller: Caller, expected: Versions = None
+    bundle_id: UUID, values: TokenBundleUpdate, caller: Caller, conditions: Preconditions = UNCONDITIONAL
 ) -> TokenBundleRead:
     """Change the fields that are given; what changes nothing makes no new version.
 
@@ -80,25 +80,25 @@ def update_bundle(
     """
     changes = values.model_dump(exclude_unset=True)
     with writing() as connection:
-        outcome = BUNDLES.update(connection, bundle_id, changes, caller.entry("updated"), expected)
+        outcome = BUNDLES.update(connection, bundle_id, changes, caller.entry("updated"), conditions)
     return show_bundle(outcome.settled())
 
 
 def set_bundle_active(
-    bundle_id: UUID, caller: Caller, *, is_active: bool, expected: Versions = None
+    bundle_id: UUID, caller: Caller, *, is_active: bool, conditions: Preconditions = UNCONDITIONAL
 ) -> TokenBundleRead:
     """Activate or deactivate a bundle; raises NotFoundError, ChangedMeanwhileError."""
     entry = caller.entry("activated" if is_active else "deactivated")
     with writing() as connection:
-        outcome = BUNDLES.update(connection, bundle_id, {"is_active": is_active}, entry, expected)
+        outcome = BUNDLES.update(connection, bundle_id, {"is_active": is_active}, entry, conditions)
     return show_bundle(outcome.settled())
 
 
-def delete_bundle(bundle_id: UUID, caller: Caller, expected: Versions = None) -> None:
+def delete_bundle(bundle_id: UUID, caller: Caller, conditions: Preconditions = UNCONDITIONAL) -> None:
     """Delete a bundle for good; raises NotFoundError, ChangedMeanwhileError, BundleInUseError."""
     try:
         with writing() as connection:
-            outcome = BUNDLES.delete(connection, bundle_id, caller.entry("deleted"), expected)
+            outcome = BUNDLES.delete(connection, bundle_id, caller.entry("deleted"), conditions)
     except StillReferencedError as error:
         raise BundleInUseError from error
     outcome.settled()

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from shared.callers import Caller
 from shared.database import Connection, writing
+from shared.database.versioned import UNCONDITIONAL, Preconditions
 from shared.errors import AlreadyTakenError, ChangedMeanwhileError, NotFoundError
 from shared.token_bundles.repository import BUNDLES, find_bundles, find_sql
 
@@ -40,9 +41,9 @@ class TestOneStatement:
             lambda own: BUNDLES.create(own, VALUES, ENTRY, CALLER.claim("key")),
             lambda own: BUNDLES.get(own, NO_ID),
             lambda own: BUNDLES.history(own, NO_ID, limit=20, offset=0),
-            lambda own: BUNDLES.update(own, NO_ID, {"name": "x", "price": Decimal(1)}, ENTRY, None),
-            lambda own: BUNDLES.update(own, NO_ID, {}, ENTRY, {1, 2}),
-            lambda own: BUNDLES.delete(own, NO_ID, ENTRY, {1}),
+            lambda own: BUNDLES.update(own, NO_ID, {"name": "x", "price": Decimal(1)}, ENTRY, UNCONDITIONAL),
+            lambda own: BUNDLES.update(own, NO_ID, {}, ENTRY, Preconditions(frozenset({1, 2}))),
+            lambda own: BUNDLES.delete(own, NO_ID, ENTRY, Preconditions(frozenset({1}))),
             lambda own: find_bundles(own, ("name",), limit=20, offset=0, inactive=True, part="x"),
         ],
     )
@@ -65,24 +66,30 @@ class TestOneStatement:
 class TestOutcomes:
     def test_of_an_update(self, own: Connection) -> None:
         bundle_id = BUNDLES.create(own, VALUES, ENTRY, None).settled().id
-        for values, expected, outcome in (
-            ({"name": "Other"}, None, "done"),
-            ({"name": "Other"}, {2}, "unchanged"),
-            ({"name": "Third"}, {1, 3}, "stale"),
-            ({"name": "Other"}, {1}, "stale"),
-            ({"name": "Third"}, {1, 2}, "done"),
+        for values, conditions, outcome in (
+            ({"name": "Other"}, UNCONDITIONAL, "done"),
+            ({"name": "Other"}, Preconditions(frozenset({2})), "unchanged"),
+            ({"name": "Third"}, Preconditions(frozenset({1, 3})), "stale"),
+            ({"name": "Other"}, Preconditions(frozenset({1})), "stale"),
+            ({"name": "Other"}, Preconditions(frozenset()), "stale"),
+            ({"name": "Other"}, Preconditions(excluded=frozenset({1, 2})), "excluded"),
+            ({"name": "Other"}, Preconditions(frozenset({1}), frozenset({2}), 1), "stale"),
+            ({"name": "Other"}, Preconditions(frozenset({2}), frozenset({2}), 1), "excluded"),
+            ({"name": "Other"}, Preconditions(frozenset({2}), frozenset({1}), 1), "conflict"),
+            ({"name": "Other"}, Preconditions(version=2**63 - 1), "conflict"),
+            ({"name": "Third"}, Preconditions(frozenset({1, 2}), frozenset({1}), 2), "done"),
         ):
-            updated = BUNDLES.update(own, bundle_id, values, ENTRY, expected)
+            updated = BUNDLES.update(own, bundle_id, values, ENTRY, conditions)
             assert (updated.outcome, updated.row) == (outcome, BUNDLES.get(own, bundle_id))
-        assert BUNDLES.update(own, NO_ID, {}, ENTRY, None).outcome == "missing"
+        assert BUNDLES.update(own, NO_ID, {}, ENTRY, Preconditions(version=1)).outcome == "missing"
 
     def test_are_errors_in_one_place(self, own: Connection) -> None:
         bundle_id = BUNDLES.create(own, VALUES, ENTRY, None).settled().id
         with pytest.raises(ChangedMeanwhileError):
-            BUNDLES.delete(own, bundle_id, CALLER.entry("deleted"), {2}).settled()
-        assert BUNDLES.delete(own, bundle_id, CALLER.entry("deleted"), None).settled() is None
+            BUNDLES.delete(own, bundle_id, CALLER.entry("deleted"), Preconditions(frozenset({2}))).settled()
+        assert BUNDLES.delete(own, bundle_id, CALLER.entry("deleted"), UNCONDITIONAL).settled() is None
         with pytest.raises(NotFoundError):
-            BUNDLES.delete(own, bundle_id, CALLER.entry("deleted"), None).settled()
+            BUNDLES.delete(own, bundle_id, CALLER.entry("deleted"), UNCONDITIONAL).settled()
 
     def test_a_value_that_must_be_unique(self, connection: sqlalchemy.Connection) -> None:
         connection.execute(text("CREATE UNIQUE INDEX uq_name ON token_bundle (name)"))
