@@ -8,13 +8,12 @@ from alembic import context
 from sqlalchemy import Connection, text
 
 import shared
-from migrations.runner import make_engine
+from migrations.runner import TIMEOUTS, make_engine
 from shared.database.tables import metadata
-from shared.settings import Timeouts, settings
+from shared.settings import settings
 
 ADVISORY_LOCK = 7_263_548_190  # any number, the same for every run
 LOCK_DEADLINE_SECONDS = 60
-TIMEOUTS = Timeouts(connect=10, statement=300, lock=5)
 
 
 def run_migrations() -> None:

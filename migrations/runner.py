@@ -11,13 +11,14 @@ from alembic import command as alembic
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 
 from shared.database.connection import connect
 from shared.settings import Timeouts, settings
 
 COMMANDS = ("upgrade", "downgrade", "current", "check")
-CONNECT_SECONDS = 5
+# A paused Aurora takes 15 seconds to wake up.
+TIMEOUTS = Timeouts(connect=30, statement=300, lock=5)
 
 
 def run(command: str, revision: str | None = None) -> dict[str, Any]:
@@ -31,7 +32,7 @@ def run(command: str, revision: str | None = None) -> dict[str, Any]:
     if command == "downgrade" and not revision:
         raise ValueError("A downgrade needs the revision to go back to.")
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     before = current_revision()
     with _logged() as log:
         if command == "upgrade" and is_ahead(before, ScriptDirectory.from_config(config)):
@@ -47,13 +48,28 @@ def run(command: str, revision: str | None = None) -> dict[str, Any]:
 
 def make_engine(database_url: str, timeouts: Timeouts) -> Engine:
     """Put SQLAlchemy on connections that are made as the functions make theirs."""
+
+    def creator() -> Any:
+        connection = connect(database_url, timeouts)
+        # Whatever database and role are set to.
+        connection.execute_simple("SET search_path = public; SET default_transaction_read_only = off")
+        return connection
+
     url = make_url(database_url).set(drivername="postgresql+pg8000", query={})
-    return create_engine(url, creator=lambda: connect(database_url, timeouts), hide_parameters=True)
+    engine = create_engine(url, creator=creator, hide_parameters=True)
+
+    @event.listens_for(engine, "set_connection_execution_options")
+    def end_hidden_transaction(connection: Connection, _: object) -> None:
+        # Asked for the isolation level by `autocommit_block()`, pg8000 has begun one.
+        if not connection.in_transaction():
+            connection.connection.rollback()
+
+    return engine
 
 
 def current_revision() -> str | None:
     """Ask the database for its revision; None before the first migration."""
-    engine = make_engine(settings.database_url, Timeouts(connect=CONNECT_SECONDS))
+    engine = make_engine(settings.database_url, TIMEOUTS)
     try:
         with engine.connect() as connection:
             return MigrationContext.configure(connection).get_current_revision()
