@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from dev.database import commands
 from dev.database.postgres import PostgresInUseError, PostgresStartError, running_postgres
@@ -55,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     option("--reload", action="store_true", help="one worker, started anew when a file changes")
     option("--no-sample", dest="sample", action="store_false", help="leave an empty database empty")
     option("--database-port", type=_positive, help="of the embedded database, instead of a free one")
-    listens = "where the embedded database also listens, for containers: it asks for no password"
+    listens = "where the embedded database also listens, for containers"
     option("--database-host", metavar="ADDRESS", help=listens)
 
     option = add(token, argument_default=argparse.SUPPRESS)
@@ -147,9 +148,14 @@ def psql(arguments: list[str]) -> int:
     if program is None:
         raise UserError("psql is not installed: it comes with PostgreSQL's client package.")
     with commands.any_database():
+        # Everybody on the machine sees the arguments of a process.
+        url = urlsplit(os.environ["DATABASE_URL"])
+        user, _, host = url.netloc.rpartition("@")
+        bare = url._replace(netloc=f"{user.partition(':')[0]}@{host}").geturl()
+        environment = os.environ | ({"PGPASSWORD": unquote(url.password)} if url.password else {})
         # Ctrl-C is for psql, which cancels a query with it.
         signal.signal(signal.SIGINT, lambda *_: None)
-        return subprocess.run([program, os.environ["DATABASE_URL"], *arguments], check=False).returncode
+        return subprocess.run([program, bare, *arguments], env=environment, check=False).returncode
 
 
 def reset() -> None:

@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pg8000.native
 import pytest
 from alembic import command
 from alembic.config import Config
@@ -12,6 +11,7 @@ from sqlalchemy import make_url
 
 from dev.database.postgres import postgres
 from shared.settings import Settings, settings
+from tests.postgres import execute
 
 ROOT = Path(__file__).parent.parent
 SETTING_NAMES = [name for name in vars(Settings) if not name.startswith("_")]
@@ -33,12 +33,8 @@ def create_database(server_url: str) -> CreateDatabase:
     def create(copy_of: str | None = None) -> str:
         name = f"test_{next(numbers)}"
         template = make_url(copy_of).database if copy_of else "template1"
-        server = make_url(server_url)
-        with pg8000.native.Connection(
-            server.username or "", host=server.host, port=server.port, database="postgres", ssl_context=False
-        ) as connection:
-            connection.run(f"CREATE DATABASE {name} TEMPLATE {template}")
-        return server.set(database=name).render_as_string(hide_password=False)
+        execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
+        return make_url(server_url).set(database=name).render_as_string(hide_password=False)
 
     return create
 

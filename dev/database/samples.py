@@ -98,7 +98,7 @@ def load(number: int, tell: Callable[[int], None] = lambda _: None) -> int:
             number -= len(chunk)
             tell(len(chunk))
         # The planner would go by what the table was like before.
-        connection.execute_simple("ANALYZE token_bundle, token_bundle_change")
+        connection.execute_simple("ANALYZE public.token_bundle, public.token_bundle_change")
     return missing
 
 

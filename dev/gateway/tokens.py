@@ -80,7 +80,7 @@ def _make_key(path: Path) -> None:
     pem = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # A link appears complete, and only once: the slower one of two processes uses the key of the other one.
     descriptor, unfinished = tempfile.mkstemp(dir=path.parent, prefix=".signing-key-")
     try:

@@ -9,9 +9,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
+from dev.database.postgres import running_postgres
 from tests.postgres import server_pid
 from tests.waiting import until
 
@@ -41,8 +43,9 @@ class Gateway:
 
     @property
     def database_url(self) -> str:
-        port = (self.folder / "postgres" / "postmaster.pid").read_text().splitlines()[3]
-        return f"postgresql://postgres@127.0.0.1:{port}/token_bundles"
+        server = running_postgres(self.folder / "postgres")
+        assert server
+        return urlsplit(server)._replace(path="/token_bundles").geturl()
 
     def token(self, *arguments: str) -> str:
         return run_dev(self.folder, "token", *arguments).stdout.strip()

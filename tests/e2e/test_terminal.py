@@ -1,5 +1,6 @@
 """What a person at the terminal reads: how the gateway starts, what it logs, and what goes wrong."""
 
+import os
 import re
 import signal
 import socket
@@ -42,6 +43,20 @@ class TestStart:
         times = [float(match[1]) for match in told if match]
         assert times == sorted(times)
         assert 0 < times[-1] < 60
+        password = (gateway.folder / "postgres.password").read_text()
+        assert password not in gateway.output.read_text()
+
+    def test_psql_is_given_the_password_where_nobody_else_sees_it(
+        self, gateway: Gateway, tmp_path: Path
+    ) -> None:
+        program = tmp_path / "psql"
+        program.write_text('#!/bin/sh\nprintf "%s\\n" "$PGPASSWORD" "$@"\n')
+        program.chmod(0o755)
+        told = run_dev(gateway.folder, "psql", "-c", "SELECT 1", PATH=f"{tmp_path}:{os.environ['PATH']}")
+        password, url, *arguments = told.stdout.splitlines()
+        assert password == (gateway.folder / "postgres.password").read_text()
+        assert url == gateway.database_url.replace(f":{password}", "")
+        assert arguments == ["-c", "SELECT 1"]
 
 
 class TestLog:

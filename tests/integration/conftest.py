@@ -14,6 +14,7 @@ from shared.database.driver import Parameter, PipelinedConnection
 from shared.settings import Timeouts
 from tests.client import Answer, request
 from tests.conftest import CreateDatabase, use_settings
+from tests.postgres import as_role
 
 
 @pytest.fixture(scope="session")
@@ -28,8 +29,8 @@ def database(create_database: CreateDatabase, migrated_database: str) -> Iterato
 
 def url_of(database: Engine, username: str | None = None) -> str:
     """Write the URL of an engine's database as the settings want it, perhaps for another user."""
-    url = database.url.set(drivername="postgresql", username=username)
-    return url.render_as_string(hide_password=False)
+    url = database.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    return as_role(url, username) if username else url
 
 
 class SavepointConnection(FunctionsConnection):

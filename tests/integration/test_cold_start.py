@@ -14,7 +14,7 @@ from dev.local import ROOT
 from shared.database.tables import metadata
 from tests.client import TEMPLATE
 from tests.integration.conftest import url_of
-from tests.proxy import Proxy
+from tests.proxy import CONNECTING, Proxy
 
 # Only what a function needs is paid for in each cold start.
 FORBIDDEN = {
@@ -68,7 +68,7 @@ def url(database: Engine) -> Iterator[str]:
 def test_first_request(module: str, url: str) -> None:
     with Proxy(url) as proxy:
         statuses, modules = run(module, proxy.url, requests=1)
-        assert proxy.round_trips == 2
+        assert proxy.round_trips == CONNECTING + 1
     assert statuses[0] in {200, 201, 404}
     found = {name for name in modules if any(name == bad or name.startswith(f"{bad}.") for bad in FORBIDDEN)}
     # Powertools leaves its name with botocore if that is there, and imports no more of it than the package.
@@ -95,7 +95,8 @@ def test_migrations_have_their_garbage_collected() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "round_trips"), [("on-demand", 1), ("provisioned-concurrency", 1), ("snap-start", 0)]
+    ("kind", "round_trips"),
+    [("on-demand", CONNECTING), ("provisioned-concurrency", CONNECTING), ("snap-start", 0)],
 )
 def test_init_connects_unless_there_will_be_a_snapshot(kind: str, round_trips: int, url: str) -> None:
     with Proxy(url) as proxy:

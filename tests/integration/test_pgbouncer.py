@@ -22,7 +22,7 @@ ROUNDS = 50 if os.environ.get("TEST_SIZE") == "full" else 6
 STOP_SECONDS = 20
 CONFIGURATION = """
 [databases]
-* = host={host} port={port} user={user}
+* = host={host} port={port} user={user} password={password}
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = {listen_port}
@@ -44,7 +44,12 @@ def pooled_url(database: Engine, tmp_path_factory: pytest.TempPathFactory) -> It
     port = free_port()
     configuration.write_text(
         CONFIGURATION.format(
-            host=url.host, port=url.port, user=url.username, listen_port=port, pool_size=POOL_SIZE
+            host=url.host,
+            port=url.port,
+            user=url.username,
+            password=url.password,
+            listen_port=port,
+            pool_size=POOL_SIZE,
         )
     )
     # It refuses to run as root.
