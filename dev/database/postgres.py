@@ -30,6 +30,9 @@ _NOT_DURABLE = ("--fsync=off", "--synchronous_commit=off", "--full_page_writes=o
 # Nothing of the owner's environment: its PG*, LANG and LC_* variables would change the server.
 _ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}
 
+# The user of root's server: no other process has it, and could reach into the server or its folder.
+_USER_WITHOUT_NAME = 61_543
+
 # The owner may have died before its child asked for the parent's death signal.
 _RUN_UNLESS_ORPHANED = 'test "$PPID" = "$0" && exec "$@"'
 # A detached shell waits for the end of the pipe, which comes with the owner's end, however the owner dies.
@@ -67,8 +70,9 @@ def postgres(
         (folder / "postmaster.pid").unlink(missing_ok=True)
         if not _beside(folder, "password").exists():
             _set_password(folder, log, programs)
+        _give(folder, _server_user())
         _admit(folder, "127.0.0.1/32", *([f"{also_on}/16"] if also_on else []))
-        addresses = f"--listen_addresses={','.join(['127.0.0.1', *([also_on] if also_on else [])])}"
+        addresses = f"--listen_addresses=127.0.0.1{f',{also_on}' if also_on else ''}"
         options = [*_SERVER, addresses, *(() if durable else _NOT_DURABLE)]
         # More than once, because another process may take the free port before the server does.
         for _ in range(_START_ATTEMPTS):
@@ -137,10 +141,9 @@ def _create(folder: Path, log: IO[bytes], programs: Path, *, durable: bool) -> N
     new = _beside(folder, "new")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(mode=0o700)
-    if os.geteuid() == 0:
-        shutil.chown(new, "nobody")
+    _give(new, _server_user(named=True))
     options = _INITDB if durable else (*_INITDB, "--no-sync")
-    with _process(programs / "initdb", new, log, *options) as initdb:
+    with _process(programs / "initdb", new, log, _server_user(named=True), *options) as initdb:
         if initdb.wait(_START_SECONDS) != 0:
             raise _start_error("Postgres could not create its data folder", folder)
     _beside(folder, "password").unlink(missing_ok=True)
@@ -150,6 +153,7 @@ def _create(folder: Path, log: IO[bytes], programs: Path, *, durable: bool) -> N
 def _set_password(folder: Path, log: IO[bytes], programs: Path) -> None:
     """Give the superuser one, also in a folder from when there was none, while nobody can connect."""
     password = secrets.token_urlsafe()
+    _give(folder, _server_user(named=True))
     single = subprocess.run(
         [programs / "postgres", *_SINGLE_USER, "-D", _path_for_server(folder), "postgres"],
         cwd=folder,
@@ -158,7 +162,7 @@ def _set_password(folder: Path, log: IO[bytes], programs: Path) -> None:
         stdout=log,
         stderr=log,
         check=False,
-        **_server_user(),
+        **_server_user(named=True),
     )
     if single.returncode != 0:
         raise _start_error("Postgres could not set its password", folder)
@@ -180,14 +184,16 @@ def _admit(folder: Path, *networks: str) -> None:
 
 @contextmanager
 def _server(folder: Path, log: IO[bytes], programs: Path, *options: str) -> Iterator[str | None]:
-    with _process(programs / "postgres", folder, log, *options) as server:
+    with _process(programs / "postgres", folder, log, _server_user(), *options) as server:
         if not within(_START_SECONDS, lambda: server.poll() is not None or _ready_url(folder) is not None):
             raise _start_error(f"Postgres was not ready after {_START_SECONDS:.0f} seconds", folder)
         yield _ready_url(folder) if server.poll() is None else None
 
 
 @contextmanager
-def _process(program: Path, folder: Path, log: IO[bytes], *options: str) -> Iterator[subprocess.Popen[bytes]]:
+def _process(
+    program: Path, folder: Path, log: IO[bytes], user: dict[str, Any], *options: str
+) -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen(
         [*_launcher(), program, "-D", _path_for_server(folder), *options],
         cwd=folder,
@@ -197,7 +203,7 @@ def _process(program: Path, folder: Path, log: IO[bytes], *options: str) -> Iter
         stderr=log,
         # Ctrl-C must reach the owner alone, which still needs the server.
         start_new_session=True,
-        **_server_user(),
+        **user,
     ) as process:
         try:
             yield process
@@ -221,12 +227,18 @@ def _launcher() -> list[str]:
     return ["/bin/sh", "-c", _RUN_UNTIL_THE_PIPE_ENDS, "sh"]
 
 
-def _server_user() -> dict[str, Any]:
-    """Whose rights the server has: the owner's, but never root's, which Postgres refuses."""
+def _server_user(*, named: bool = False) -> dict[str, Any]:
+    """Whose rights the server has, never root's; `named` for what asks how its user is called."""
     if os.geteuid() != 0:
         return {}
-    nobody = pwd.getpwnam("nobody")
-    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+    user = pwd.getpwnam("nobody").pw_uid if named else _USER_WITHOUT_NAME
+    return {"user": user, "group": user, "extra_groups": []}
+
+
+def _give(folder: Path, user: dict[str, Any]) -> None:
+    if user:
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, user["user"], user["group"], follow_symlinks=False)
 
 
 def _path_for_server(folder: Path) -> str:

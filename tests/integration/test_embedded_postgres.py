@@ -276,11 +276,12 @@ class TestPassword:
 
     @pytest.mark.skipif(not IS_ROOT, reason="only root can be somebody else")
     @pytest.mark.parametrize("user", ["nobody", "daemon"])
-    def test_another_user_gets_in_nowhere(self, tmp_path: Path, user: str) -> None:
-        parent = tmp_path / "home" / ".dev"
+    @pytest.mark.parametrize("folder", [".dev", "."])
+    def test_another_user_gets_in_nowhere(self, tmp_path: Path, folder: str, user: str) -> None:
+        parent = tmp_path / "home" / folder
         for path in (tmp_path, *tmp_path.parents[:2]):
             path.chmod(0o755)
-        parent.parent.mkdir()
+        (tmp_path / "home").mkdir()
 
         def tries(code: str) -> str:
             program = [shutil.which("python3", path=os.defpath) or sys.executable, "-c", code]
@@ -292,7 +293,12 @@ class TestPassword:
         with postgres(parent / "postgres", durable=False) as url:
             data = parent / "postgres"
             assert data.with_name("postgres.password").stat().st_mode & 0o777 == 0o600
-            for path in (data.with_name("postgres.password"), data / "PG_VERSION", data / "postgresql.conf"):
+            seen_by_server = Path(f"/proc/{server_pid(data)}/cwd")
+            for path in (
+                data.with_name("postgres.password"),
+                data / "PG_VERSION",
+                seen_by_server / "PG_VERSION",
+            ):
                 assert "PermissionError" in tries(f"open({str(path)!r})")
             assert "PermissionError" in tries(f"__import__('os').listdir({str(data)!r})")
             startup = b"user\0postgres\0database\0postgres\0\0"
