@@ -65,9 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     option("--expires-in", type=int, metavar="SECONDS")
 
     option = add(migrate)
-    choices = ["upgrade", "downgrade", "current", "check", "revision"]
+    choices = ["upgrade", "downgrade", "current", "check", "revision", "currency"]
     option("command", nargs="?", default="upgrade", choices=choices)
-    revisions = "head for an upgrade, needed for a downgrade; of a new revision its message"
+    revisions = "head for an upgrade, needed for a downgrade; of a new revision its message; or the currency"
     option("revision", nargs="?", help=revisions)
 
     option = add(load)
@@ -105,6 +105,8 @@ def migrate(command: commands.MigrateCommand, revision: str | None) -> None:
         raise UserError("A downgrade needs the revision to go back to, such as -1 or base.")
     if command == "revision" and not revision:
         raise UserError("A new revision needs a message that says what it does.")
+    if command == "currency" and not revision:
+        raise UserError("The currency that all prices shall count as being in is missing, such as EUR.")
     with commands.any_database():
         commands.migrate(command, revision or "head")
         if command in {"upgrade", "downgrade"}:

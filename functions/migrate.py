@@ -19,16 +19,16 @@ logger = Logger(service="migrate", level=settings.log_level)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Do what a deploy needs, or run `{"command": …, "revision": …}` with a command of the runner."""
+    """Do what a deploy needs, or run `{"command": …}` of the runner, with a `"revision"` or `"currency"`."""
     if "ResponseURL" in event:
         return migrate_for_cloudformation(event, context)
-    return migrate(event.get("command", "current"), event.get("revision"))
+    return migrate(event.get("command", "current"), event.get("revision") or event.get("currency"))
 
 
-def migrate(command: str, revision: str | None) -> dict[str, Any]:
+def migrate(command: str, argument: str | None) -> dict[str, Any]:
     """Run a command; what it says is in the log and in the answer."""
     try:
-        outcome = run(command, revision)
+        outcome = run(command, argument)
     except BaseException as error:
         # The errors that it came from are left out as well: what they say goes into the log.
         raise RuntimeError(_without_values(error)).with_traceback(error.__traceback__) from None

@@ -8,9 +8,8 @@ from alembic import context
 from sqlalchemy import Connection, text
 
 import shared
-from migrations.runner import TIMEOUTS, make_engine
+from migrations.runner import connected
 from shared.database.tables import metadata
-from shared.settings import settings
 
 ADVISORY_LOCK = 7_263_548_190  # any number, the same for every run
 LOCK_DEADLINE_SECONDS = 60
@@ -19,20 +18,16 @@ LOCK_DEADLINE_SECONDS = 60
 def run_migrations() -> None:
     """Run what Alembic was asked to, each migration in a transaction of its own."""
     register_tables()
-    engine = make_engine(settings.database_url, TIMEOUTS)
-    try:
-        with engine.connect() as connection:
-            take_turns(connection)
-            context.configure(
-                connection=connection,
-                target_metadata=metadata,
-                transaction_per_migration=True,
-                compare_server_default=True,
-            )
-            with context.begin_transaction():
-                context.run_migrations()
-    finally:
-        engine.dispose()
+    with connected() as connection:
+        take_turns(connection)
+        context.configure(
+            connection=connection,
+            target_metadata=metadata,
+            transaction_per_migration=True,
+            compare_server_default=True,
+        )
+        with context.begin_transaction():
+            context.run_migrations()
 
 
 def register_tables() -> None:

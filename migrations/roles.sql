@@ -1,8 +1,7 @@
 -- The database roles of the API and of its migrations, for the parameters' default names.
 --
--- Run it on the database as the one who owns it (on RDS the master user), before the first deploy and again after
--- it: tables get their exact privileges once they are there, and may be read and written by the API until then.
--- After that, give both roles a way to log in, as docs/runbook.md says.
+-- Run it on the database as the one who owns it (on RDS the master user), before the first deploy; again whenever you
+-- like. After that, give both roles a way to log in, as docs/runbook.md says.
 
 BEGIN;
 
@@ -26,30 +25,9 @@ GRANT USAGE ON SCHEMA public TO token_bundles_api;
 GRANT token_bundles_migrator TO CURRENT_USER;
 SET LOCAL ROLE token_bundles_migrator;
 
+-- For tables of migrations that do not say by themselves what the API may do with them, as all of ours do.
 ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO token_bundles_api;
 ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE ON SEQUENCES TO token_bundles_api;
-
--- What the API may do with each table, as its description in shared/*/tables.py has it; tables that are not named here
--- are left as they are.
-DO $$
-DECLARE
-  known record;
-BEGIN
-  FOR known IN
-    SELECT * FROM (VALUES
-      ('alembic_version', NULL),
-      ('token_bundle', 'SELECT, INSERT, UPDATE, DELETE'),
-      ('token_bundle_change', 'SELECT, INSERT'),
-      ('token_bundle_idempotency_key', 'SELECT, INSERT, UPDATE')
-    ) AS tables (name, privileges)
-    WHERE to_regclass(format('public.%I', name)) IS NOT NULL
-  LOOP
-    EXECUTE format('REVOKE ALL ON public.%I FROM token_bundles_api', known.name);
-    IF known.privileges IS NOT NULL THEN
-      EXECUTE format('GRANT %s ON public.%I TO token_bundles_api', known.privileges, known.name);
-    END IF;
-  END LOOP;
-END $$;
 
 RESET ROLE;
 REVOKE token_bundles_migrator FROM CURRENT_USER;

@@ -11,37 +11,44 @@ from alembic import command as alembic
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from alembic.util import CommandError
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 
+from migrations.currency import change_currency, check_currency
 from shared.database.connection import connect
 from shared.settings import Timeouts, settings
 
-COMMANDS = ("upgrade", "downgrade", "current", "check")
+COMMANDS = ("upgrade", "downgrade", "current", "check", "currency")
 # A paused Aurora takes 15 seconds to wake up.
 TIMEOUTS = Timeouts(connect=30, statement=300, lock=5)
 
 
-def run(command: str, revision: str | None = None) -> dict[str, Any]:
-    """Run a command, and tell the revisions before and after it and what Alembic said.
+def run(command: str, argument: str | None = None) -> dict[str, Any]:
+    """Run a command on a revision or currency; tell the revisions before and after, and what Alembic said.
 
     A database that is ahead of the code, because a rollback deploys older code, is left as it is.
     Raises ValueError for what is no command, and what Alembic and the database raise.
     """
     if command not in COMMANDS:
         raise ValueError(f"The command must be one of {', '.join(COMMANDS)}, not {command!r}.")
-    if command == "downgrade" and not revision:
+    if command == "downgrade" and not argument:
         raise ValueError("A downgrade needs the revision to go back to.")
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    if command == "upgrade":
+        check_database()
     before = current_revision()
     with _logged() as log:
         if command == "upgrade" and is_ahead(before, ScriptDirectory.from_config(config)):
             ahead = "The database is ahead: it is at %s, which this code does not know. Nothing is done."
             logging.getLogger("alembic").warning(ahead, before)
         elif command in {"upgrade", "downgrade"}:
-            getattr(alembic, command)(config, revision or "head")
+            getattr(alembic, command)(config, argument or "head")
         elif command == "check":
             alembic.check(config)
+        elif command == "currency":
+            with connected() as connection, connection.begin():
+                change_currency(connection, argument)
     output = log.getvalue().splitlines()
     return {"command": command, "before": before, "after": current_revision(), "output": output}
 
@@ -67,14 +74,33 @@ def make_engine(database_url: str, timeouts: Timeouts) -> Engine:
     return engine
 
 
-def current_revision() -> str | None:
-    """Ask the database for its revision; None before the first migration."""
+@contextmanager
+def connected() -> Iterator[Connection]:
+    """Connect to the database of the settings, with the time that migrations have."""
     engine = make_engine(settings.database_url, TIMEOUTS)
     try:
         with engine.connect() as connection:
-            return MigrationContext.configure(connection).get_current_revision()
+            yield connection
     finally:
         engine.dispose()
+
+
+def current_revision() -> str | None:
+    """Ask the database for its revision; None before the first migration."""
+    with connected() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def check_database() -> None:
+    """Raise CommandError, with what to do, for a database that the functions could not use."""
+    with connected() as connection:
+        encoding = connection.scalar(text("SHOW server_encoding"))
+        if encoding != "UTF8":
+            raise CommandError(
+                f"The database has the encoding {encoding}, in which not every name can be stored: copy its "
+                "data into one made by CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8'."
+            )
+        check_currency(connection)
 
 
 def is_ahead(revision: str | None, scripts: ScriptDirectory) -> bool:

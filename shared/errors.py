@@ -71,3 +71,12 @@ class OutcomeUnknownError(DatabaseUnavailableError):
         "The connection to the database was lost, and it is not known whether the change was made: "
         "read it again, or retry with the same Idempotency-Key."
     )
+
+
+class OtherCurrencyError(ApiError):
+    """The functions are set to another currency than the database's prices are in."""
+
+    status = 503
+    detail = (
+        "The system is set to another currency than its prices are in: nothing has been shown or changed."
+    )

@@ -3,6 +3,7 @@
 import re
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, TypeVar
+from unicodedata import category, normalize
 
 from pydantic import (
     AfterValidator,
@@ -17,11 +18,20 @@ from pydantic import (
 )
 from pydantic_core import PydanticKnownError
 
-from shared.settings import settings
+from shared.settings import currency, settings
 
 MAX_INTEGER = 2**31 - 1
 MAX_BIG_INTEGER = 2**63 - 1
 MAX_WHOLE_UNITS = 99_999_999
+MAX_NAME, MAX_SEARCH = 255, 2000
+
+# Controls, formats, halves of characters and separators; then fillers and selectors of other categories.
+UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"}
+BLANK = {
+    *"\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2065\u2800\u3164\uffa0\U0001d159",
+    *map(chr, range(0xFE00, 0xFE10)),
+    *map(chr, range(0xE0100, 0xE01F0)),
+}
 
 # What a browser's number input sends: https://html.spec.whatwg.org/#valid-floating-point-number
 DECIMAL_TEXT = re.compile(r"-?(\d+(\.\d+)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -36,9 +46,26 @@ def is_storable(text: str) -> bool:
         return False
 
 
-def show_price(price: Decimal) -> str:
-    """Write a price with exactly the currency's decimals."""
-    return f"{price:.{settings.default_currency.decimals}f}"
+def show_price(price: Decimal, code: str) -> str:
+    """Write a price with exactly the decimals of the currency with that code."""
+    known = currency(code)
+    return f"{price:.{known.decimals}f}" if known else f"{price:f}"
+
+
+def fold(text: str) -> str:
+    """Write a text as it is compared in searches: trimmed, whatever its case and however it is composed."""
+    return normalize("NFC", normalize("NFC", text.strip()).casefold())
+
+
+def _name(text: str) -> str:
+    # Composed, a letter has at most four parts; putting many marks in order takes quadratic time.
+    if len(text) <= 4 * MAX_NAME:
+        text = normalize("NFC", text)
+    if len(text) > MAX_NAME:
+        raise PydanticKnownError("string_too_long", {"max_length": MAX_NAME})
+    if all(category(character) in UNSEEN or character in BLANK for character in text):
+        raise PydanticKnownError("string_too_short", {"min_length": 1})
+    return text
 
 
 def _storable(text: str) -> str:
@@ -92,7 +119,11 @@ def _separated(value: object) -> object:
 
 # For the API's document: what the validators say in code.
 STORABLE = Field(json_schema_extra={"pattern": r"^[^\u0000]*$"})
-STORABLE_AND_NOT_BLANK = Field(json_schema_extra={"pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"})
+STORABLE_AND_NOT_BLANK = Field(
+    json_schema_extra={
+        "minLength": 1, "maxLength": MAX_NAME, "pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
+    }
+)  # fmt: skip
 A_PRICE = [
     {"type": "number", "minimum": 0, "exclusiveMaximum": MAX_WHOLE_UNITS + 1},
     {"type": "string", "pattern": r"^[0-9]{1,8}(\.[0-9]+)?$"},
@@ -107,10 +138,13 @@ Storable = Annotated[Kind, AfterValidator(_storable), STORABLE]
 EMPTY_IS_NULL = AfterValidator(lambda text: text or None)
 
 Text = Storable[StrictStr]
+# Folded, and before that composed, no name is as long as this.
+SearchText = Annotated[Text, AfterValidator(lambda text: text.strip()[:MAX_SEARCH])]
 Name = Annotated[
     StrictStr,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=255),
+    StringConstraints(strip_whitespace=True),
     AfterValidator(_storable),
+    AfterValidator(_name),
     STORABLE_AND_NOT_BLANK,
 ]
 Description = Annotated[

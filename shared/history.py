@@ -42,6 +42,8 @@ def show_history(
 
 def _show_change(change: Change[Row], before: Mapping[str, Shown], after: Mapping[str, Shown]) -> ChangeRead:
     names = [name for name in after or before if before.get(name) != after.get(name)]
+    # With what is created or deleted its currency does not change.
+    names = [name for name in names if name != "currency" or (before and after)]
     changes = {name: {"from": before.get(name), "to": after.get(name)} for name in names}
     shown = {name: value for name, value in vars(change).items() if name != "after"}
     return cast("ChangeRead", shown | {"changes": changes})

@@ -2,7 +2,7 @@
 
 import math
 import os
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -40,6 +40,12 @@ class Currency(NamedTuple):
     decimals: int
 
 
+@cache
+def currency(code: str) -> Currency | None:
+    """Find a currency by its code."""
+    return next((Currency(code, n) for n, codes in CURRENCIES.items() if code in codes.split()), None)
+
+
 class Timeouts(NamedTuple):
     """How long to wait for Postgres, in seconds: altogether well under the functions' own timeout."""
 
@@ -55,9 +61,8 @@ class Settings:
     def default_currency(self) -> Currency:
         """The currency of every price: `DEFAULT_CURRENCY`, EUR when it is not set."""
         code = os.environ.get("DEFAULT_CURRENCY") or "EUR"
-        for decimals, codes in CURRENCIES.items():
-            if code in codes.split():
-                return Currency(code, decimals)
+        if known := currency(code):
+            return known
         raise SettingsError(f"DEFAULT_CURRENCY must be an ISO 4217 code such as EUR, not {code!r}.")
 
     @cached_property
@@ -80,6 +85,9 @@ class Settings:
     database_connect_timeout = cached_property(lambda _: _seconds("DATABASE_CONNECT_TIMEOUT", 2))
     database_statement_timeout = cached_property(lambda _: _seconds("DATABASE_STATEMENT_TIMEOUT", 3))
     database_lock_timeout = cached_property(lambda _: _seconds("DATABASE_LOCK_TIMEOUT", 2))
+
+    # Whom migrations let use the tables, when the API does not connect as their owner.
+    database_api_role = cached_property(lambda _: os.environ.get("DATABASE_API_ROLE") or None)
 
     # Where the password comes from: the URL, a token that RDS takes, or Secrets Manager.
     database_auth = cached_property(lambda _: _one_of("DATABASE_AUTH", "url", "iam", "secret"))

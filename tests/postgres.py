@@ -6,7 +6,21 @@ from urllib.parse import urlsplit
 
 import pg8000.native
 
-EMPTY = "TRUNCATE token_bundle, token_bundle_change, token_bundle_idempotency_key"
+# As only a superuser can: the history is there to stay.
+EMPTY = """DO $$ BEGIN
+    SET LOCAL session_replication_role = replica;
+    TRUNCATE token_bundle, token_bundle_change, token_bundle_idempotency_key;
+END $$"""
+
+
+def recorded(change: str, action: str) -> str:
+    """Complete a statement on bundles with the entries that the history must have of it."""
+    return f"""
+        WITH changed AS ({change} RETURNING *)
+        INSERT INTO token_bundle_change (bundle_id, version, action, bundle)
+        SELECT id, version, '{action}', to_jsonb(changed) FROM changed
+        RETURNING bundle_id::text
+    """
 
 
 def connected(url: str, user: str | None = None, **options: Any) -> pg8000.native.Connection:

@@ -13,16 +13,21 @@ SIZES = (1_000, 100_000, 1_000_000)
 MIN_TIMES, MAX_TIMES, SECONDS = 5, 150, 0.5
 # Enough bundles of each name and place that the order is decided by all of its keys.
 FILL = (
+    # What keeps the history complete would look at each bundle, and does not let go of any.
+    "SET session_replication_role = replica",
     "TRUNCATE token_bundle, token_bundle_change, token_bundle_idempotency_key",
     """
-    INSERT INTO token_bundle (name, description, token_amount, price, sort_order, is_active)
-    SELECT 'Bundle ' || n, 'One of many.', n % 1000 + 1, n % 500 + 0.5, n % 100, n % 10 <> 0
+    INSERT INTO token_bundle (name, description, token_amount, price, sort_order, is_active,
+        name_folded, name_when_folded)
+    SELECT 'Bundle ' || n, 'One of many.', n % 1000 + 1, n % 500 + 0.5, n % 100, n % 10 <> 0,
+        'bundle ' || n, 'Bundle ' || n
     FROM generate_series(1, {size}) n
     """,
     """
     INSERT INTO token_bundle_change (bundle_id, version, action, bundle)
     SELECT id, version, 'created', to_jsonb(token_bundle) FROM token_bundle
     """,
+    "RESET session_replication_role",
     "VACUUM ANALYZE token_bundle, token_bundle_change",
     # So that nothing of this is still going on while others are timed.
     "CHECKPOINT",

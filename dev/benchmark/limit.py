@@ -25,13 +25,14 @@ def handlers(database_url: str) -> dict[str, Handler]:
     cursor = psycopg.RawCursor(session)
 
     def execute(sql: str, *parameters: Any) -> Any:
-        return orjson.loads(cursor.execute(sql.encode(), parameters).fetchone()[0])  # type: ignore[index]
+        found = cursor.execute(sql.encode(), ("EUR", *parameters)).fetchone()
+        return orjson.loads(found[0])  # type: ignore[index]
 
     def list_token_bundles(event: Any, _: None) -> Answer:
         _caller(event, READ)
         query = event.get("queryStringParameters") or {}
         page, size = int(query.get("page", 1)), int(query.get("per_page", 20))
-        found = execute(PAGE, size, (page - 1) * size, "true", "")
+        found = execute(PAGE, size, (page - 1) * size, "true", "", "")
         items, total = [_bundle(row) for row in found["rows"]], found["total"]
         pages = -(-total // size)
         return _answer({"items": items, "total": total, "page": page, "per_page": size, "pages": pages})
@@ -46,13 +47,13 @@ def handlers(database_url: str) -> dict[str, Handler]:
         return _bundle_answer(execute(BUNDLES.create_sql, _json(values), entry, None)["row"], 201)
 
     def update_token_bundle(event: Any, _: None) -> Answer:
-        given = {"id": _id(event), "expected": None, "fields": orjson.loads(event["body"])}
+        given = {"id": _id(event), "fields": orjson.loads(event["body"])}
         entry = _json({"action": "updated", **_caller(event, WRITE)})
         return _bundle_answer(execute(BUNDLES.update_sql, _json(given), entry)["row"])
 
     def delete_token_bundle(event: Any, _: None) -> Answer:
         entry = _json({"action": "deleted", **_caller(event, WRITE)})
-        execute(BUNDLES.delete_sql, _json({"id": _id(event), "expected": None}), entry)
+        execute(BUNDLES.delete_sql, _json({"id": _id(event)}), entry)
         return _answer({"message": "The token bundle is deleted."})
 
     return {
@@ -82,7 +83,6 @@ def _id(event: Any) -> str:
 
 def _bundle(row: Any) -> dict[str, Any]:
     row["price"] = f"{row['price']:.2f}"
-    row["currency"] = "EUR"
     for name in ("created_at", "updated_at"):
         row[name] = row[name].removesuffix("+00:00") + "Z"
     return row  # type: ignore[no-any-return]

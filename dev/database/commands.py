@@ -12,7 +12,7 @@ from shared.settings import settings
 
 NAME = "token_bundles"
 
-MigrateCommand = Literal["upgrade", "downgrade", "current", "check", "revision"]
+MigrateCommand = Literal["upgrade", "downgrade", "current", "check", "revision", "currency"]
 
 
 @contextmanager
@@ -41,13 +41,13 @@ def place() -> str:
 
 
 def migrate(command: MigrateCommand, revision: str = "head") -> None:
-    """Run an Alembic command on the database of DATABASE_URL; a new revision is given by its message."""
+    """Run a command on the database of DATABASE_URL; a new revision is given by its message."""
     from alembic import command as alembic
     from alembic.config import Config
     from alembic.script import ScriptDirectory
     from alembic.util import CommandError
 
-    from migrations.runner import is_ahead
+    from migrations.runner import check_database, is_ahead, run
 
     config = Config(toml_file=ROOT / "pyproject.toml")
     scripts = ScriptDirectory.from_config(config)
@@ -58,8 +58,13 @@ def migrate(command: MigrateCommand, revision: str = "head") -> None:
         )
     try:
         match command:
-            case "upgrade" | "downgrade":
-                getattr(alembic, command)(config, revision)
+            case "upgrade":
+                check_database()
+                alembic.upgrade(config, revision)
+            case "downgrade":
+                alembic.downgrade(config, revision)
+            case "currency":
+                run(command, revision)
             case "current" | "check":
                 getattr(alembic, command)(config)
             case "revision":

@@ -14,6 +14,7 @@ from shared.callers import Caller
 from shared.database.connection import connect
 from shared.settings import Timeouts, settings
 from shared.token_bundles import service
+from shared.token_bundles.repository import with_folded_name
 from shared.token_bundles.schemas import TokenBundleCreate, TokenBundleListQuery
 
 SAMPLER = Caller(subject="sample-data", client_id=None, request_id=None)
@@ -53,15 +54,20 @@ TIMEOUTS = Timeouts(connect=5, statement=60, lock=10)
 CREATE = """
     WITH created AS (
         INSERT INTO public.token_bundle
-            (id, name, description, token_amount, price, is_active, sort_order, created_at, updated_at)
-        SELECT id, name, description, token_amount, price, is_active, sort_order, created_at, created_at
+            (id, name, description, token_amount, price, is_active, sort_order, created_at, updated_at,
+            name_folded, name_when_folded)
+        SELECT id, name, description, token_amount, price, is_active, sort_order, created_at, created_at,
+            name_folded, name_when_folded
         FROM json_populate_recordset(NULL::public.token_bundle, $1) AS bundle
         WHERE NOT EXISTS (SELECT FROM public.token_bundle_change WHERE bundle_id = bundle.id)
         ON CONFLICT DO NOTHING
         RETURNING *
     ), recorded AS (
         INSERT INTO public.token_bundle_change (bundle_id, version, action, bundle, subject, changed_at)
-        SELECT id, version, 'created', to_jsonb(created), $2, created_at FROM created
+        SELECT
+            id, version, 'created', to_jsonb(created) - '{name_folded,name_when_folded}'::text[],
+            $2, created_at
+        FROM created
     )
     SELECT count(*) FROM created
 """
@@ -93,7 +99,7 @@ def load(number: int, tell: Callable[[int], None] = lambda _: None) -> int:
     with connect(settings.database_url, TIMEOUTS) as connection:
         bundles = made_up_bundles()
         while chunk := list(islice(bundles, min(CHUNK, number))):
-            parameters = to_json(chunk).decode(), SAMPLER.subject
+            parameters = to_json([*map(with_folded_name, chunk)]).decode(), SAMPLER.subject
             missing += int(connection.execute_pipelined(CREATE, parameters, prepared=False) or 0)
             number -= len(chunk)
             tell(len(chunk))

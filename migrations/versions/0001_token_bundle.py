@@ -6,6 +6,8 @@ Revision: 0001, after none
 import sqlalchemy as sa
 from alembic import op
 
+from migrations.operations import grant
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -42,6 +44,8 @@ def upgrade() -> None:
         ["sort_order", "name", "id"],
         postgresql_where=sa.text("is_active"),
     )
+    grant("alembic_version")
+    grant("token_bundle", "SELECT", "INSERT", "UPDATE", "DELETE")
 
 
 def downgrade() -> None:

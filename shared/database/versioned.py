@@ -2,12 +2,13 @@
 
 A change is one statement: it locks the rows, judges them as they are then, changes them and adds to their
 history. In the statements `{table}` is such as `token_bundle` and `{noun}` such as `bundle`; the columns come
-from the model.
+from the model. The first parameter of each is the functions' currency: unless it is the database's, nothing
+is shown and nothing changed.
 """
 # What was read as JSON is of the kind that it was read as.
 # mypy: disable-error-code="no-any-return"
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cache
@@ -24,8 +25,10 @@ from shared.errors import (
     ChangedMeanwhileError,
     ExcludedVersionError,
     NotFoundError,
+    OtherCurrencyError,
     VersionConflictError,
 )
+from shared.settings import settings
 
 Row = TypeVar("Row")
 Item = TypeVar("Item")
@@ -35,25 +38,29 @@ Values = Mapping[str, Any]
 Entry = Mapping[str, str | None]
 Claim = Mapping[str, str | None]
 
-Action = Literal["created", "updated", "activated", "deactivated", "deleted"]
+Action = Literal["created", "updated", "activated", "deactivated", "deleted", "currency_changed"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 
 CHANGE_COLUMNS = "version, action, subject AS changed_by, client_id, request_id, changed_at"
-# The columns that only these statements write.
-MANAGED = {"id", "version", "created_at", "updated_at"}
+# What only these statements write, and the currency of a row, which is the database's.
+MANAGED = {"id", "version", "created_at", "updated_at", "currency"}
+
+SAME_CURRENCY = "$1::text IS NOT DISTINCT FROM (SELECT code FROM public.default_currency)"
+OTHER_CURRENCY = "other currency"
 
 GET = """
-SELECT to_json({noun})::text
-FROM (SELECT {columns} FROM public.{table} AS {noun} WHERE {noun}.id = $1) AS {noun}
+SELECT CASE WHEN {same_currency} THEN to_json({noun})::text ELSE 'other currency' END
+FROM (SELECT {columns} FROM public.{table} AS {noun} WHERE {noun}.id = $2) AS {noun}
 """
 
 # The parameters: the fields; the entry in the history; the caller and the key, or NULL. It selects nothing
 # when the key was used at the same moment: that cannot be seen yet, at most that an older use has expired.
+# A purge that came before the claim would lock keys that the other creation claims, while it waits for ours.
 CREATE = """
 WITH claim AS (
     SELECT claim.caller, claim.key
-    FROM jsonb_to_record($3) AS claim (caller text, key text)
-    WHERE claim.key IS NOT NULL
+    FROM jsonb_to_record($4) AS claim (caller text, key text)
+    WHERE claim.key IS NOT NULL AND {same_currency}
 ), claimed AS (
     INSERT INTO public.{table}_idempotency_key AS used (caller, key)
     SELECT claim.caller, claim.key FROM claim
@@ -61,21 +68,37 @@ WITH claim AS (
     SET {noun}_id = excluded.{noun}_id, created_at = excluded.created_at
     WHERE used.created_at <= now() - interval '24 hours'
     RETURNING used.{noun}_id AS id
+), purged AS (
+    DELETE FROM public.{table}_idempotency_key AS expired
+    WHERE expired.ctid = ANY (ARRAY(
+        SELECT used.ctid
+        FROM public.{table}_idempotency_key AS used
+        WHERE EXISTS (SELECT FROM claimed)
+            AND used.created_at <= now() - interval '24 hours'
+            AND (used.caller, used.key) NOT IN (SELECT claim.caller, claim.key FROM claim)
+        ORDER BY used.created_at
+        LIMIT 10
+        FOR UPDATE SKIP LOCKED
+    ))
 ), changed AS (
-    INSERT INTO public.{table} AS {noun} (id, {editable})
+    INSERT INTO public.{table} AS {noun} (id, {stored})
     SELECT coalesce(claimed.id, gen_random_uuid()), {wanted}
-    FROM jsonb_populate_record(NULL::public.{table}, $1) AS wanted
+    FROM jsonb_populate_record(NULL::public.{table}, $2) AS wanted
     LEFT JOIN claimed ON true
-    WHERE claimed.id IS NOT NULL OR $3 IS NULL
+    WHERE (claimed.id IS NOT NULL OR $4 IS NULL) AND {same_currency}
     RETURNING {columns}
 ), {recorded}
 SELECT json_build_object('outcome', 'done', 'row', changed)::text FROM changed
 UNION ALL
-SELECT json_build_object('outcome', 'replayed', 'row', change.{noun})::text
+SELECT json_build_object(
+    'outcome', 'replayed', 'row', change.{noun} || jsonb_build_object('currency', change.currency)
+)::text
 FROM claim
 JOIN public.{table}_idempotency_key AS used ON used.caller = claim.caller AND used.key = claim.key
-JOIN public.{table}_change AS change ON change.{noun}_id = used.{noun}_id AND change.action = 'created'
+JOIN public.{table}_change AS change ON change.{noun}_id = used.{noun}_id AND change.version = 1
 WHERE NOT EXISTS (SELECT FROM changed) AND used.created_at > now() - interval '24 hours'
+UNION ALL
+SELECT 'other currency' WHERE NOT {same_currency}
 """
 
 # What is given is a set of rows, and has one: of `jsonb_to_recordset` Postgres would expect a hundred, and
@@ -84,7 +107,7 @@ WHERE NOT EXISTS (SELECT FROM changed) AND used.created_at > now() - interval '2
 LOCKED = """
 WITH given AS (
     SELECT given.*
-    FROM jsonb_to_record($1) AS given (
+    FROM jsonb_to_record($2) AS given (
         id uuid, expected bigint[], excluded bigint[], version bigint, fields jsonb
     )
 ), locked AS (
@@ -97,6 +120,7 @@ WITH given AS (
     SELECT
         given.id, given.fields, locked.{noun} AS present,
         CASE
+            WHEN NOT {same_currency} THEN 'other currency'
             WHEN (locked.{noun}).id IS NULL THEN 'missing'
             WHEN (locked.{noun}).version <> ALL (given.expected) THEN 'stale'
             WHEN (locked.{noun}).version = ANY (given.excluded) THEN 'excluded'
@@ -108,7 +132,7 @@ WITH given AS (
 
 UPDATE = """
 {locked}, wanted AS (
-    SELECT wanted.id, wanted.version, {wanted}, ({wanted}) IS DISTINCT FROM ({present}) AS differs
+    SELECT wanted.id, wanted.version, {wanted}, {differs} AS differs
     FROM judged
     CROSS JOIN jsonb_populate_record(judged.present, judged.fields) AS wanted
     WHERE judged.refused IS NULL
@@ -121,7 +145,9 @@ UPDATE = """
 ), {recorded}
 SELECT json_build_object(
     'outcome', coalesce(judged.refused, CASE WHEN changed.id IS NULL THEN 'unchanged' ELSE 'done' END),
-    'row', coalesce(to_json(changed), to_json(judged.present))
+    'row', coalesce(
+        to_jsonb(changed), to_jsonb(judged.present) || jsonb_build_object('currency', $1::text)
+    )
 )::text
 FROM judged
 LEFT JOIN changed ON changed.id = judged.id
@@ -139,29 +165,31 @@ SELECT json_build_object('outcome', coalesce(judged.refused, 'done'))::text FROM
 
 # In the statement that makes the change, so that neither is without the other.
 RECORDED = """recorded AS (
-    INSERT INTO public.{table}_change ({noun}_id, version, {noun}, action, subject, client_id, request_id)
+    INSERT INTO public.{table}_change (
+        {noun}_id, version, currency, {noun}, action, subject, client_id, request_id
+    )
     SELECT
-        changed.id, changed.version, {snapshot},
+        changed.id, changed.version, $1, {snapshot},
         entry.action, entry.subject, entry.client_id, entry.request_id
     FROM changed
-    CROSS JOIN jsonb_to_record($2) AS entry (action text, subject text, client_id text, request_id text)
+    CROSS JOIN jsonb_to_record($3) AS entry (action text, subject text, client_id text, request_id text)
 )"""
 
-# The limit is $1 and the offset $2; the total is counted only when the page does not tell it.
+# The limit is $2 and the offset $3; the total is counted only when the page does not tell it.
 PAGE = """
-SELECT json_build_object(
+SELECT CASE WHEN {same_currency} THEN json_build_object(
     'rows', coalesce(json_agg(page), '[]'),
     'total', CASE
-        WHEN count(*) < $1 AND (count(*) > 0 OR $2 = 0) THEN $2 + count(*)
+        WHEN count(*) < $2 AND (count(*) > 0 OR $3 = 0) THEN $3 + count(*)
         ELSE (SELECT count(*) FROM {source} WHERE {condition})
     END
-)::text
+)::text ELSE 'other currency' END
 FROM (
     SELECT {columns}
     FROM {source}
     WHERE {condition}
     ORDER BY {order}
-    LIMIT $1 OFFSET $2
+    LIMIT $2 OFFSET $3
 ) AS page
 """
 
@@ -181,7 +209,9 @@ UNCONDITIONAL = Preconditions()
 class Outcome(Generic[Row]):
     """What has come of a change, and the row as it is now."""
 
-    outcome: Literal["done", "unchanged", "replayed", "missing", "stale", "excluded", "conflict"]
+    outcome: Literal[
+        "done", "unchanged", "replayed", "missing", "stale", "excluded", "conflict", "other currency"
+    ]
     row: Row | None = None
 
     def settled(self) -> Row:
@@ -197,6 +227,7 @@ ERRORS: dict[str, type[ApiError]] = {
     "missing": NotFoundError,
     "stale": ChangedMeanwhileError,
     "excluded": ExcludedVersionError,
+    OTHER_CURRENCY: OtherCurrencyError,
 }
 
 
@@ -224,21 +255,27 @@ class Found(Generic[Item]):
 class VersionedTable(Generic[Row]):
     """The statements on one such table, and what they return as rows of the model."""
 
-    def __init__(self, table: str, noun: str, row: type[Row]) -> None:
+    def __init__(self, table: str, noun: str, row: type[Row], *, derived: Sequence[str] = ()) -> None:
         names = [field.name for field in fields(row)]  # type: ignore[arg-type]  # it is a dataclass
         editable = [name for name in names if name not in MANAGED]
+        stored = [*editable, *derived]
         words = {
             "table": table,
             "noun": noun,
-            "columns": ", ".join(f"{noun}.{name}" for name in names),
-            "editable": ", ".join(editable),
-            "wanted": ", ".join(f"wanted.{name}" for name in editable),
-            "present": ", ".join(f"(judged.present).{name}" for name in editable),
-            "assignments": ", ".join(f"{name} = wanted.{name}" for name in editable),
+            "same_currency": SAME_CURRENCY,
+            "columns": ", ".join(
+                "$1::text AS currency" if name == "currency" else f"{noun}.{name}" for name in names
+            ),
+            "stored": ", ".join(stored),
+            "wanted": ", ".join(f"wanted.{name}" for name in stored),
+            "differs": "({}) IS DISTINCT FROM ({})".format(
+                *(", ".join(f"{kind}.{name}" for name in editable) for kind in ("wanted", "(judged.present)"))
+            ),
+            "assignments": ", ".join(f"{name} = wanted.{name}" for name in stored),
         }
-        words["recorded"] = RECORDED.format(**words, snapshot="to_jsonb(changed)")
+        words["recorded"] = RECORDED.format(**words, snapshot="to_jsonb(changed) - 'currency'")
         deletion = RECORDED.format(**words, snapshot="NULL")
-        self.row = row
+        self.row, self.derived = row, derived
         self.columns, self.source = words["columns"], f"public.{table} AS {noun}"
         self.get_sql = GET.format(**words)
         self.create_sql = CREATE.format(**words)
@@ -248,26 +285,33 @@ class VersionedTable(Generic[Row]):
             **words | {"recorded": deletion}, locked=LOCKED.format(**words, lock="FOR UPDATE")
         )
         self.history_sql = PAGE.format(
-            columns=f"{CHANGE_COLUMNS}, {noun} AS after",
+            same_currency=SAME_CURRENCY,
+            columns=f"{CHANGE_COLUMNS}, {noun} || jsonb_build_object('currency', currency) AS after",
             source=f"public.{table}_change",
-            condition=f"{noun}_id = $3",
+            condition=f"{noun}_id = $4",
             order="version DESC",
         )
 
     def page_sql(self, condition: str, order: str) -> str:
-        """Write the statement for a page; its parameters are limit, offset, those of the condition."""
-        return PAGE.format(columns=self.columns, source=self.source, condition=condition, order=order)
+        """Write the statement for a page: after currency, limit and offset the condition's parameters."""
+        return PAGE.format(
+            same_currency=SAME_CURRENCY,
+            columns=self.columns,
+            source=self.source,
+            condition=condition,
+            order=order,
+        )
 
     def page(
         self, connection: Connection, sql: str, *parameters: Parameter, limit: int, offset: int
     ) -> Found[Row]:
         """Return the page that a statement of `page_sql` selects, given the parameters of its condition."""
         # Its best plan depends on how much the condition lets through.
-        return _read(connection.execute(sql, limit, offset, *parameters, prepared=False), Found, self.row)
+        return _read(_execute(connection, sql, limit, offset, *parameters, prepared=False), Found, self.row)
 
     def get(self, connection: Connection, row_id: UUID) -> Row:
         """Return the row; raises NotFoundError."""
-        if found := connection.execute(self.get_sql, row_id):
+        if found := _execute(connection, self.get_sql, row_id):
             return _read(found, self.row)
         raise NotFoundError
 
@@ -276,16 +320,16 @@ class VersionedTable(Generic[Row]):
     ) -> Outcome[Row]:
         """Insert a row, or return what a claimed key has created in the last 24 hours, as it was then."""
         parameters = _json(values), _json(entry), None if claim is None else _json(claim)
-        created = connection.execute(self.create_sql, *parameters)
+        created = _execute(connection, self.create_sql, *parameters)
         # What waited for another creation with the key sees it only in a statement that begins after it.
-        return _read(created or connection.execute(self.create_sql, *parameters), Outcome, self.row)
+        return _read(created or _execute(connection, self.create_sql, *parameters), Outcome, self.row)
 
     def update(
         self, connection: Connection, row_id: UUID, values: Values, entry: Entry, conditions: Preconditions
     ) -> Outcome[Row]:
         """Set the values, if one differs and the conditions hold."""
         given = {"id": row_id, "fields": values, **conditions._asdict()}
-        changed = connection.execute(self.update_sql, _json(given), _json(entry))
+        changed = _execute(connection, self.update_sql, _json(given), _json(entry))
         return _read(changed, Outcome, self.row)
 
     def delete(
@@ -293,12 +337,19 @@ class VersionedTable(Generic[Row]):
     ) -> Outcome[Row]:
         """Delete the row, if the conditions hold."""
         given = {"id": row_id, **conditions._asdict()}
-        changed = connection.execute(self.delete_sql, _json(given), _json(entry))
+        changed = _execute(connection, self.delete_sql, _json(given), _json(entry))
         return _read(changed, Outcome, self.row)
 
     def history(self, connection: Connection, row_id: UUID, *, limit: int, offset: int) -> Found[Change[Row]]:
         """Return what was done to the row, newest first."""
-        return _read(connection.execute(self.history_sql, limit, offset, row_id), Found, Change, self.row)
+        return _read(_execute(connection, self.history_sql, limit, offset, row_id), Found, Change, self.row)
+
+
+def _execute(connection: Connection, sql: str, *parameters: Parameter, prepared: bool = True) -> str | None:
+    found = connection.execute(sql, settings.default_currency.code, *parameters, prepared=prepared)
+    if found == OTHER_CURRENCY:
+        raise OtherCurrencyError
+    return found
 
 
 def _json(value: Any) -> str:

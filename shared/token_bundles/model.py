@@ -8,7 +8,7 @@ from uuid import UUID
 
 @dataclass(kw_only=True)
 class TokenBundle:
-    """A package of tokens with a price in the system's default currency: a row of its table.
+    """A package of tokens with a price: a row of its table, and the currency that the database had then.
 
     A field that is added later has a default, which older entries of the history take.
     """
@@ -18,6 +18,7 @@ class TokenBundle:
     description: str | None
     token_amount: int
     price: Decimal
+    currency: str
     is_active: bool
     sort_order: int
     version: int

@@ -11,7 +11,6 @@ from typing_extensions import TypedDict
 from shared import fields
 from shared.history import ChangeRead, Shown
 from shared.paging import PageQuery
-from shared.settings import settings
 from shared.token_bundles.model import TokenBundle
 
 
@@ -54,15 +53,14 @@ class TokenBundleRead(TypedDict):
 
 
 def show_bundle(bundle: TokenBundle) -> TokenBundleRead:
-    """Show a bundle, its price with exactly the currency's decimals."""
-    shown = {"price": fields.show_price(bundle.price), "currency": settings.default_currency.code}
-    return cast("TokenBundleRead", vars(bundle) | shown)
+    """Show a bundle, its price with exactly the decimals of its currency."""
+    return cast("TokenBundleRead", vars(bundle) | {"price": fields.show_price(bundle.price, bundle.currency)})
 
 
 def show_editable_fields(bundle: TokenBundle) -> dict[str, Shown]:
     """Show the fields of a bundle that its history is about."""
     shown: dict[str, Any] = {**show_bundle(bundle)}
-    return {name: shown[name] for name in TokenBundleCreate.model_fields}
+    return {name: shown[name] for name in (*TokenBundleCreate.model_fields, "currency")}
 
 
 class TokenBundleChangeRead(ChangeRead):
@@ -88,7 +86,7 @@ class TokenBundleListQuery(PageQuery, defer_build=True):
     include_inactive: Annotated[
         fields.BooleanParameter, Field(description="Whether bundles that nobody can buy are listed, too.")
     ] = True
-    q: Annotated[fields.Text, Field(description="A part of the name, in capitals or not.")] = ""
+    q: Annotated[fields.SearchText, Field(description="A part of the name, in capitals or not.")] = ""
     sort: Annotated[
         tuple[SortKey, ...],
         fields.SEPARATED_BY_COMMAS,

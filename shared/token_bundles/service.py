@@ -8,7 +8,7 @@ from shared.database.versioned import UNCONDITIONAL, Preconditions
 from shared.errors import KeyUsedDifferentlyError, NotFoundError, StillReferencedError
 from shared.history import ChangeRead, show_history
 from shared.paging import Page, PageQuery, show_page
-from shared.token_bundles.repository import BUNDLES, find_bundles
+from shared.token_bundles.repository import BUNDLES, find_bundles, with_folded_name
 from shared.token_bundles.schemas import (
     TokenBundleCreate,
     TokenBundleListQuery,
@@ -64,7 +64,7 @@ def create_bundle(
     given = values.model_dump()
     with writing() as connection:
         claim = None if key is None else caller.claim(key)
-        created = BUNDLES.create(connection, given, caller.entry("created"), claim)
+        created = BUNDLES.create(connection, with_folded_name(given), caller.entry("created"), claim)
     bundle, replayed = created.settled(), created.outcome == "replayed"
     if replayed and any(getattr(bundle, name) != value for name, value in given.items()):
         raise KeyUsedDifferentlyError
@@ -78,7 +78,7 @@ def update_bundle(
 
     Raises NotFoundError, ChangedMeanwhileError.
     """
-    changes = values.model_dump(exclude_unset=True)
+    changes = with_folded_name(values.model_dump(exclude_unset=True))
     with writing() as connection:
         outcome = BUNDLES.update(connection, bundle_id, changes, caller.entry("updated"), conditions)
     return show_bundle(outcome.settled())

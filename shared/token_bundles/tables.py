@@ -15,6 +15,9 @@ BUNDLES, CHANGES, IDEMPOTENCY_KEYS = versioned_tables(
     sa.Column("price", sa.Numeric(12, 4), nullable=False),
     sa.Column("is_active", sa.Boolean, nullable=False, server_default=sa.true()),
     sa.Column("sort_order", sa.Integer, nullable=False, server_default=sa.text("0")),
+    # The name as searches compare it, and the name that this was made of: psql may have changed it since.
+    sa.Column("name_folded", sa.Text),
+    sa.Column("name_when_folded", sa.Text),
     # The rules that must hold whoever writes, a person with psql included.
     sa.CheckConstraint(r"btrim(name, E' \t\n\r\f\x0b') <> ''", name="name_not_blank"),
     sa.CheckConstraint("description <> ''", name="description_not_empty"),

@@ -14,7 +14,7 @@ from shared.database.driver import Parameter, PipelinedConnection
 from shared.settings import Timeouts
 from tests.client import Answer, request
 from tests.conftest import CreateDatabase, use_settings
-from tests.postgres import as_role
+from tests.postgres import EMPTY, as_role
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +85,7 @@ def committed(database: Engine) -> Iterator[dict[str, Any]]:
     with functions_with():
         yield request("POST", json_body={"name": "n", "token_amount": 1, "price": 1}).bundle
     with database.begin() as connection:
-        connection.execute(text("TRUNCATE token_bundle, token_bundle_change, token_bundle_idempotency_key"))
+        connection.execute(text(EMPTY))
 
 
 def assert_unavailable(

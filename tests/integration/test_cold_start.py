@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import Engine, text
 
 from dev.local import ROOT
-from shared.database.tables import metadata
 from tests.client import TEMPLATE
 from tests.integration.conftest import url_of
+from tests.postgres import EMPTY
 from tests.proxy import CONNECTING, Proxy
 
 # Only what a function needs is paid for in each cold start.
@@ -61,7 +61,7 @@ def run(module: str, url: str, *, requests: int, **variables: str) -> tuple[list
 def url(database: Engine) -> Iterator[str]:
     yield url_of(database)
     with database.begin() as connection:
-        connection.execute(text(f"TRUNCATE {', '.join(metadata.tables)}"))
+        connection.execute(text(EMPTY))
 
 
 @pytest.mark.parametrize("module", sorted({route.function.module for route in TEMPLATE.routes}))

@@ -180,7 +180,7 @@ def texts() -> Iterator[Case]:
     harmless = [
         "'; DROP TABLE token_bundle; --", "' OR '1'='1", "$$;SELECT pg_sleep(10)$$", "%s %(a)s :a ? $1", "\\", "\\'", "{}", "{0}",
         "{{7*7}}", "${jndi:ldap://127.0.0.1/a}", "<script>alert(1)</script>", "../../etc/passwd", "=cmd|' /C calc'!A0",
-        "\u202e\u05d0\u0628", "Z\u0351\u036b\u0343\u036a", "\u200b", "\ufeff", "\ufffe", "\uffff", "👩‍👩‍👧‍👦", "\U0010ffff",
+        "\u202e\u05d0\u0628", "Z\u0351\u036b\u0343\u036a", "\ufffe", "\uffff", "👩‍👩‍👧‍👦", "\U0010ffff",
         "a\nb", "\x01\x1b[31m", "ﷺ" * 255, "ı\u0130ß",
     ]  # fmt: skip
     for text in harmless:

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from tests.client import READ, Answer, request
+from tests.postgres import recorded
 
 pytestmark = pytest.mark.usefixtures("connection")
 
@@ -48,8 +49,11 @@ class TestPages:
     def fill(self, connection: Connection) -> None:
         connection.execute(
             text(
-                "INSERT INTO token_bundle (name, token_amount, price)"
-                " SELECT 'Bundle ' || to_char(n, 'FM00'), 1, 1 FROM generate_series(0, 51) n"
+                recorded(
+                    "INSERT INTO token_bundle (name, token_amount, price)"
+                    " SELECT 'Bundle ' || to_char(n, 'FM00'), 1, 1 FROM generate_series(0, 51) n",
+                    "created",
+                )
             )
         )
 

@@ -90,7 +90,7 @@ class TestConcurrentIndex:
         began = time.monotonic()
         with connected(database_url) as other:
             other.run("BEGIN")
-            other.run("INSERT INTO token_bundle (name, token_amount, price) VALUES ('Open', 1, 2)")
+            other.run("LOCK TABLE token_bundle IN ROW EXCLUSIVE MODE")
             with deploying(checkout, database_url) as deploy:
                 _, errors = deploy.communicate(timeout=60)
         assert time.monotonic() - began < 20

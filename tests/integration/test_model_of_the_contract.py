@@ -30,6 +30,7 @@ from shared.database import connection as database_connection
 from shared.settings import Timeouts
 from tests.client import BUNDLES, REQUEST_ID, Answer, request
 from tests.conftest import CreateDatabase, use_settings
+from tests.postgres import EMPTY
 
 FULL = os.environ.get("TEST_SIZE") == "full"
 RUNS, STEPS = (500, 60) if FULL else (50, 30)
@@ -253,9 +254,7 @@ class Catalogue(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         with self.administrator.begin() as connection:
-            connection.execute(
-                text("TRUNCATE token_bundle, token_bundle_change, token_bundle_idempotency_key")
-            )
+            connection.execute(text(EMPTY))
         self.known: dict[str, Stored] = {}
         self.remembered: dict[tuple[str, str], Remembered] = {}
 

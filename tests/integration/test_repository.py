@@ -110,7 +110,8 @@ def test_the_total_is_counted_only_when_the_page_does_not_tell_it(
         for _ in range(3):
             BUNDLES.create(own, VALUES, ENTRY, None)
     connection.exec_driver_sql(f"PREPARE page AS {find_sql(('name',))}")
-    plan = connection.exec_driver_sql(f"EXPLAIN (ANALYZE) EXECUTE page({page}, true, '')").scalars().all()
+    values = f"'EUR', {page}, true, '', ''"
+    plan = connection.exec_driver_sql(f"EXPLAIN (ANALYZE) EXECUTE page({values})").scalars().all()
     connection.exec_driver_sql("DEALLOCATE page")
     assert ("never executed" not in "\n".join(plan)) is counted
 
@@ -149,6 +150,22 @@ class TestConstraints:
             connection.execute(
                 text(f"INSERT INTO token_bundle (name, token_amount, price) VALUES ({values})")
             )
+
+    @pytest.mark.parametrize(
+        "time",
+        ["infinity", "-infinity", "10000-01-01", "0001-12-31 BC", "0001-01-01 00:00+14", "294276-12-31"],
+    )
+    @pytest.mark.parametrize("column", ["created_at", "updated_at", "changed_at"])
+    def test_a_time_is_one_that_python_has(
+        self, connection: sqlalchemy.Connection, column: str, time: str
+    ) -> None:
+        add = {
+            "changed_at": "INSERT INTO token_bundle_change (bundle_id, version, action, changed_at)"
+            " VALUES (gen_random_uuid(), 1, 'deleted', :time)"
+        }
+        bundle = f"INSERT INTO token_bundle (name, token_amount, price, {column}) VALUES ('n', 1, 1, :time)"
+        with pytest.raises(DBAPIError, match="_representable"):
+            connection.execute(text(add.get(column, bundle)), {"time": time})
 
     @pytest.mark.usefixtures("connection")
     def test_an_empty_description_is_none(self) -> None:

@@ -10,10 +10,10 @@ from sqlalchemy import Engine
 from tests.client import Answer, request
 from tests.integration.at_once import VALID
 from tests.integration.conftest import url_of
-from tests.postgres import connected, execute
+from tests.postgres import connected, execute, recorded
 from tests.waiting import until
 
-REPRICE = "UPDATE token_bundle SET price = 7, version = version + 1"
+REPRICE = recorded("UPDATE token_bundle SET price = 7, version = version + 1", "updated")
 EXPIRE_KEYS = "UPDATE token_bundle_idempotency_key SET created_at = now() - interval '25 hours'"
 # What another environment does that creates a bundle with the key.
 USE_KEY_AGAIN = """
@@ -47,7 +47,9 @@ class TestWaitingWrite:
         wanted = action == "activate"
         path = f"/{committed['id']}"
         request("POST", f"{path}/{action}")
-        opposite = f"UPDATE token_bundle SET is_active = {not wanted}, version = version + 1"
+        opposite = recorded(
+            f"UPDATE token_bundle SET is_active = {not wanted}, version = version + 1", "updated"
+        )
 
         answer = after_waiting_for(opposite, database, lambda: request("POST", f"{path}/{action}"))
 
