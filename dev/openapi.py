@@ -18,7 +18,9 @@ from shared.errors import (
     DatabaseUnavailableError,
     KeyUsedDifferentlyError,
     NotFoundError,
+    VersionConflictError,
 )
+from shared.http.conditional import ConditionsOfRead
 from shared.http.endpoint import Endpoint
 from shared.http.headers import Header
 from shared.http.problems import (
@@ -48,13 +50,15 @@ SAMPLES = {
     "object": {},
 }
 
-# What there is in an operation only when its requests have something: a kind of parameter, a header, a body.
+# What there is in an operation only when its requests have something: a kind of parameter, a header, a body,
+# a field in it.
 ALWAYS = "always"
 ERRORS: dict[type[ApiError], str] = {
     UnauthorizedError: ALWAYS,
     ForbiddenError: ALWAYS,
     NotFoundError: "path",
     ChangedMeanwhileError: "If-Match",
+    VersionConflictError: "body.version",
     BodyTooLargeError: "body",
     UnsupportedMediaTypeError: "body",
     KeyUsedDifferentlyError: "Idempotency-Key",
@@ -62,6 +66,11 @@ ERRORS: dict[type[ApiError], str] = {
     DatabaseUnavailableError: ALWAYS,
 }
 HEADERS_OF_ERRORS = {UnauthorizedError: ["WWW-Authenticate"], DatabaseUnavailableError: ["Retry-After"]}
+# Of errors that tell more than their class.
+SAMPLE_ERRORS: dict[type[ApiError], ApiError] = {
+    VersionConflictError: VersionConflictError(current_version=3)
+}
+JSON = "application/json"
 # What API Gateway answers by itself, without a function.
 GATEWAYS_OWN = {UnauthorizedError, ForbiddenError, NotFoundError, ApiError, DatabaseUnavailableError}
 
@@ -124,6 +133,11 @@ class _Writer:
                 for field, schema in self._schema(annotation)["properties"].items():
                     style = {"style": "form", "explode": False} if schema.get("type") == "array" else {}
                     parameters.append(_parameter("query", field, schema) | style)
+            elif source == "header":
+                for field in annotation.model_fields.values():
+                    header = next(mark for mark in field.metadata if isinstance(mark, Header))
+                    schema = self._schema(Annotated[(field.annotation, *field.metadata)])
+                    parameters.append(_header_parameter(header, schema))
             elif get_origin(annotation) is Annotated:
                 header = next(mark for mark in get_args(annotation) if isinstance(mark, Header))
                 parameters.append(_header_parameter(header, self._schema(annotation)))
@@ -135,13 +149,14 @@ class _Writer:
         self, endpoint: Endpoint, parameters: list[dict[str, Any]], body: Any, content: dict[str, Any]
     ) -> dict[str, Any]:
         has = {ALWAYS, *(parameter[key] for parameter in parameters for key in ("in", "name"))}
-        has |= {"body", body.__name__} if body else set()
+        has |= {"body", body.__name__, *(f"body.{field}" for field in body.model_fields)} if body else set()
         success: dict[str, Any] = {"description": HTTPStatus(endpoint.status).phrase, "content": content}
         headers = ["ETag"] if self._is_versioned(content) else []
         headers += ["Location"] if endpoint.status == HTTPStatus.CREATED else []
         headers += [REPLAYED] if "Idempotency-Key" in has else []
         responses = {str(endpoint.status): success | _headers(headers)}
-        if "If-None-Match" in has:
+        annotations = endpoint.function.__annotations__.values()
+        if ConditionsOfRead in annotations:
             responses["304"] = {"description": "The caller has the current version."} | _headers(["ETag"])
         if invalid := {name: errors for name, errors in self.invalid.items() if name in has}:
             responses["400"] = _invalid_response(invalid)
@@ -155,7 +170,7 @@ class _Writer:
         name = _schema_name(kind)
         self.schemas[name] = _without_titles(self._schema(kind))
         reference = {"$ref": REFERENCE + name}
-        return {"application/json": {"schema": reference, "example": self._example(reference)}}
+        return {JSON: {"schema": reference, "example": self._example(reference)}}
 
     def _schema(self, kind: Any) -> dict[str, Any]:
         schema = TypeAdapter(kind).json_schema(ref_template=REFERENCE + "{model}")
@@ -179,7 +194,7 @@ class _Writer:
 
     def _is_versioned(self, content: dict[str, Any]) -> bool:
         """Tell whether a body has a schema within it that has a version."""
-        name = content["application/json"]["schema"]["$ref"].removeprefix(REFERENCE)
+        name = content[JSON]["schema"]["$ref"].removeprefix(REFERENCE)
         within = [part.get("$ref", "") for part in self.schemas[name]["properties"].values()]
         schemas = [self.schemas[reference.removeprefix(REFERENCE)] for reference in within if reference]
         return any("version" in schema["properties"] for schema in schemas)
@@ -230,15 +245,15 @@ def _invalid_response(invalid: dict[str, list[dict[str, Any]]]) -> dict[str, Any
     return {
         "description": "A field, parameter or header is wrong; `errors` names each.",
         "content": {PROBLEM_JSON: {"schema": {"$ref": REFERENCE + "Problem"}, "examples": examples}},
-    }
+    } | _headers([])
 
 
 def _problem_response(error: type[ApiError]) -> dict[str, Any]:
-    example = _body(problem(error(), REQUEST_ID))
+    example = _body(problem(SAMPLE_ERRORS.get(error) or error(), REQUEST_ID))
     content = {PROBLEM_JSON: {"schema": {"$ref": REFERENCE + "Problem"}, "example": example}}
     if error in GATEWAYS_OWN:
         message = {"message": HTTPStatus(error.status).phrase}
-        content["application/json"] = {"schema": {"$ref": REFERENCE + "GatewayMessage"}, "example": message}
+        content[JSON] = {"schema": {"$ref": REFERENCE + "GatewayMessage"}, "example": message}
     return {"description": error.__doc__, "content": content} | _headers(HEADERS_OF_ERRORS.get(error, []))
 
 
@@ -247,7 +262,8 @@ def _body(response: Any) -> Any:
 
 
 def _headers(names: list[str]) -> dict[str, Any]:
-    return {"headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names}} if names else {}
+    """Refer to headers, and to the one that every response of a function has."""
+    return {"headers": {name: {"$ref": f"#/components/headers/{name}"} for name in [*names, "Cache-Control"]}}
 
 
 def _without_titles(schema: dict[str, Any]) -> dict[str, Any]:

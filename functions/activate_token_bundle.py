@@ -3,14 +3,13 @@
 from uuid import UUID
 
 from shared.callers import Caller
-from shared.database.versioned import Preconditions
-from shared.http import IfMatch, Response, endpoint, respond
+from shared.http import Conditions, Response, endpoint, respond
 from shared.token_bundles import service
 from shared.token_bundles.schemas import BundleAnswer
 
 
 @endpoint(scope="token-bundles:write", metric="BundlesUpdated")
-def handler(bundle_id: UUID, caller: Caller, if_match: IfMatch = None) -> Response[BundleAnswer]:
+def handler(bundle_id: UUID, caller: Caller, conditions: Conditions) -> Response[BundleAnswer]:
     """Activate a token bundle."""
-    bundle = service.set_bundle_active(bundle_id, caller, is_active=True, conditions=Preconditions(if_match))
+    bundle = service.set_bundle_active(bundle_id, caller, is_active=True, conditions=conditions.of_row())
     return respond(BundleAnswer(bundle=bundle), version=bundle["version"])

@@ -3,13 +3,12 @@
 from uuid import UUID
 
 from shared.callers import Caller
-from shared.database.versioned import Preconditions
-from shared.http import IfMatch, Message, Response, endpoint, respond
+from shared.http import Conditions, Message, Response, endpoint, respond
 from shared.token_bundles import service
 
 
 @endpoint(scope="token-bundles:write", metric="BundlesDeleted", raises=[service.BundleInUseError])
-def handler(bundle_id: UUID, caller: Caller, if_match: IfMatch = None) -> Response[Message]:
+def handler(bundle_id: UUID, caller: Caller, conditions: Conditions) -> Response[Message]:
     """Delete a token bundle for good."""
-    service.delete_bundle(bundle_id, caller, Preconditions(if_match))
+    service.delete_bundle(bundle_id, caller, conditions.of_row())
     return respond(Message(message="The token bundle is deleted."))

@@ -2,13 +2,13 @@
 
 from uuid import UUID
 
-from shared.http import IfNoneMatch, Response, endpoint, respond
+from shared.http import ConditionsOfRead, Response, endpoint, respond
 from shared.token_bundles import service
 from shared.token_bundles.schemas import BundleAnswer
 
 
 @endpoint(scope="token-bundles:read")
-def handler(bundle_id: UUID, if_none_match: IfNoneMatch = None) -> Response[BundleAnswer]:
+def handler(bundle_id: UUID, conditions: ConditionsOfRead) -> Response[BundleAnswer]:
     """Show one token bundle."""
     bundle = service.get_bundle(bundle_id)
-    return respond(BundleAnswer(bundle=bundle), version=bundle["version"], if_none_match=if_none_match)
+    return respond(BundleAnswer(bundle=bundle), version=bundle["version"], conditions=conditions)

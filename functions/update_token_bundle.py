@@ -3,16 +3,15 @@
 from uuid import UUID
 
 from shared.callers import Caller
-from shared.database.versioned import Preconditions
-from shared.http import IfMatch, Response, endpoint, respond
+from shared.http import Conditions, Response, endpoint, respond
 from shared.token_bundles import service
 from shared.token_bundles.schemas import BundleAnswer, TokenBundleUpdate
 
 
 @endpoint(scope="token-bundles:write", metric="BundlesUpdated")
 def handler(
-    bundle_id: UUID, values: TokenBundleUpdate, caller: Caller, if_match: IfMatch = None
+    bundle_id: UUID, values: TokenBundleUpdate, caller: Caller, conditions: Conditions
 ) -> Response[BundleAnswer]:
     """Change the fields of a token bundle that are given."""
-    bundle = service.update_bundle(bundle_id, values, caller, Preconditions(if_match))
+    bundle = service.update_bundle(bundle_id, values, caller, conditions.of_row())
     return respond(BundleAnswer(bundle=bundle), version=bundle["version"])

@@ -7,6 +7,9 @@ class ApiError(Exception):
     status = 500
     detail = "Something went wrong on our side: please report it, with the request id."
 
+    def __init__(self, detail: str | None = None) -> None:
+        self.detail = detail or self.detail
+
 
 class NotFoundError(ApiError):
     """What the request names does not exist."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cache
-from typing import Any, Generic, Literal, NamedTuple, TypeVar, get_args
+from typing import Any, Generic, Literal, TypeVar, get_args
 from uuid import UUID
 
 from pydantic import TypeAdapter
@@ -28,6 +28,7 @@ from shared.errors import (
     OtherCurrencyError,
     VersionConflictError,
 )
+from shared.preconditions import Preconditions
 from shared.settings import settings
 
 Row = TypeVar("Row")
@@ -192,17 +193,6 @@ FROM (
     LIMIT $2 OFFSET $3
 ) AS page
 """
-
-
-class Preconditions(NamedTuple):
-    """The versions of which a row must have one and must have none, and the one a change was made from."""
-
-    expected: frozenset[int] | None = None
-    excluded: frozenset[int] | None = None
-    version: int | None = None
-
-
-UNCONDITIONAL = Preconditions()
 
 
 @dataclass

@@ -2,10 +2,12 @@
 
 from shared import cold_start  # noqa: F401, I001 - before anything large is imported
 
-from shared.http.conditional import IfMatch, IfNoneMatch
+from shared.http.conditional import Conditions, ConditionsOfRead
 from shared.http.endpoint import endpoint
 from shared.http.headers import IdempotencyKey
 from shared.http.parameters import Query
 from shared.http.responses import Message, Response, respond
 
-__all__ = ["IdempotencyKey", "IfMatch", "IfNoneMatch", "Message", "Query", "Response", "endpoint", "respond"]
+__all__ = [
+    "Conditions", "ConditionsOfRead", "IdempotencyKey", "Message", "Query", "Response", "endpoint", "respond",
+]  # fmt: skip

@@ -1,20 +1,31 @@
 """Conditional requests (RFC 9110, section 13): the entity tag of a resource is its version."""
 
 import re
+from collections.abc import Mapping
+from functools import partial
 from typing import Annotated
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import BaseModel, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from shared.errors import ApiError, ChangedMeanwhileError, ExcludedVersionError
 from shared.http.headers import Header
+from shared.preconditions import Preconditions
 
-ANY = "*"
 # Of a class that goes up to \uffff, Python would walk all characters when it compiles the pattern.
 TAG = r'(?:W/)?"[^\x00-\x20"\x7f]*"'
 TAGS = re.compile(rf"[ \t,]*{TAG}(?:[ \t]*,[ \t,]*{TAG})*[ \t,]*")
+TAG_OF_A_VERSION = re.compile(r'"([1-9][0-9]{0,8})"')
 # The same for the API's document, without the liberties that a receiver must allow.
-LIST_OF_TAGS = r'^(\*|(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*")*)$'
-STRONG_TAG_OF_A_VERSION = re.compile(r'"([1-9][0-9]{0,8})"')
+PATTERN = r'^(\*|(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*")*)$'
+A_LIST = WithJsonSchema({"type": "string", "pattern": PATTERN, "examples": ['"3"']})
+A_TEXT = WithJsonSchema({"type": "string", "examples": ['"3"']})
+CURRENT = Header("If-Match", "Go on only if one of these entity tags is current.")
+NOT_CURRENT = Header("If-None-Match", "Go on only if none of these entity tags is current.")
+CHANGED = Header("If-None-Match", "Answer 304 if one of these entity tags is current.")
+WEAKENED = "A proxy has weakened the entity tag in If-Match on its way (W/), so that it fits no version."
+ANY = range(2**63)
+Versions = frozenset[int] | range
 
 
 def entity_tag(version: int) -> str:
@@ -22,34 +33,45 @@ def entity_tag(version: int) -> str:
     return f'"{version}"'
 
 
-def is_current(version: int, if_none_match: str) -> bool:
-    """Tell whether `If-None-Match` names the version, by the weak comparison meant for reads."""
-    header = if_none_match.strip()
-    return header == ANY or entity_tag(version) in [tag.removeprefix("W/") for tag in _tags(header)]
+def explained(error: ApiError, headers: Mapping[str, str]) -> ApiError:
+    """Say which condition does not hold, where the version alone does not tell."""
+    if not isinstance(error, ChangedMeanwhileError):
+        return error
+    tags = re.findall(TAG, headers.get("if-match", ""))
+    weak = any(tag.startswith("W/") for tag in tags)
+    return ChangedMeanwhileError(WEAKENED) if weak else error if tags else ExcludedVersionError()
 
 
-def _expected_versions(if_match: str) -> frozenset[int] | None:
-    """Read `If-Match` by the strong comparison meant for writes; None stands for any version."""
-    header = if_match.strip()
-    if header == ANY:
-        return None
+def _versions(header: str, prefix: str = "", *, strict: bool = True) -> Versions:
+    header = header.strip()
+    if header == "*":
+        return ANY
     if not TAGS.fullmatch(header):
-        raise PydanticCustomError("entity_tags", "must be * or a list of entity tags")
-    versions = (STRONG_TAG_OF_A_VERSION.fullmatch(tag) for tag in _tags(header))
-    return frozenset(int(version[1]) for version in versions if version)
+        if strict:
+            raise PydanticCustomError("entity_tags", "must be * or a list of entity tags")
+        return frozenset()
+    tags = [tag.removeprefix(prefix) for tag in re.findall(TAG, header)]
+    return frozenset(int(version[1]) for version in map(TAG_OF_A_VERSION.fullmatch, tags) if version)
 
 
-def _tags(header: str) -> list[str]:
-    return re.findall(TAG, header) if TAGS.fullmatch(header) else []
+_weakly = partial(_versions, prefix="W/")
+_leniently = partial(_weakly, strict=False)
 
 
-IfMatch = Annotated[
-    frozenset[int] | None,
-    Header("If-Match", "Change only what still has one of these entity tags."),
-    BeforeValidator(_expected_versions),
-    WithJsonSchema({"type": "string", "pattern": LIST_OF_TAGS, "examples": ['"3"']}),
-]
-IfNoneMatch = Annotated[
-    str | None,
-    Header("If-None-Match", "Answer 304 when one of these entity tags is current.", example='"3"'),
-]
+class Conditions(BaseModel, alias_generator=lambda name: name.replace("_", "-"), defer_build=True):
+    """The conditions on which a request changes a version."""
+
+    if_match: Annotated[Versions, PlainValidator(_versions), A_LIST, CURRENT] = ANY
+    if_none_match: Annotated[Versions, PlainValidator(_weakly), A_LIST, NOT_CURRENT] = frozenset()
+
+    def of_row(self) -> Preconditions:
+        """Say the same of a row."""
+        if isinstance(self.if_none_match, range):
+            return Preconditions(expected=frozenset())
+        return Preconditions(None if isinstance(self.if_match, range) else self.if_match, self.if_none_match)
+
+
+class ConditionsOfRead(Conditions):
+    """The conditions on which a request reads a version."""
+
+    if_none_match: Annotated[Versions, PlainValidator(_leniently), A_TEXT, CHANGED] = frozenset()

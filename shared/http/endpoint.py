@@ -11,6 +11,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from shared import cold_start
 from shared.errors import ApiError
 from shared.http.claims import Event, authenticate, request_id
+from shared.http.conditional import explained
 from shared.http.parameters import Parameters
 from shared.http.problems import problem
 from shared.http.responses import REPLAYED, Response
@@ -42,6 +43,9 @@ class Endpoint:
     def __call__(self, event: Event, _context: object) -> dict[str, Any]:
         """Respond to one event of API Gateway (payload format 2.0)."""
         logger.append_keys(request_id=request_id(event))
+        # API Gateway has them in small letters, but not each tool that stands in for it.
+        headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+        event = {**event, "headers": headers}
         response = self._respond(event)
         status = response.status or self.status
         # The access log has every request; the function's own has those that went wrong.
@@ -59,7 +63,7 @@ class Endpoint:
             response = self.function(**self.parameters.arguments(event, caller))
             return _relative_to(event, response)
         except Exception as caught:
-            error = caught if isinstance(caught, ApiError) else ApiError()
+            error = explained(caught, event["headers"]) if isinstance(caught, ApiError) else ApiError()
             if error.status >= ApiError.status:
                 logger.exception(error.detail)
             return problem(error, request_id(event))

@@ -9,6 +9,7 @@ from pydantic import AliasPath, BaseModel, Field, ValidationError, create_model
 from shared.callers import Caller
 from shared.errors import NotFoundError
 from shared.http.body import read_json_object
+from shared.http.conditional import Conditions
 from shared.http.headers import Header
 from shared.http.problems import InvalidRequestError
 
@@ -40,7 +41,7 @@ class Parameters:
         # A greedy route serves the collection's address with a slash at its end, and nothing below it.
         if path.get("proxy"):
             raise NotFoundError
-        headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+        headers = event["headers"]
         request = {
             "path": path,
             "query": event.get("queryStringParameters") or {},
@@ -63,6 +64,8 @@ def _source(parameter: inspect.Parameter) -> str | AliasPath:
     annotation = parameter.annotation
     if annotation is Caller:
         return "caller"
+    if inspect.isclass(annotation) and issubclass(annotation, Conditions):
+        return "header"
     if get_origin(annotation) is Annotated:
         for mark in get_args(annotation)[1:]:
             if isinstance(mark, Header):

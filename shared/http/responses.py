@@ -7,7 +7,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from pydantic_core import to_json
 from typing_extensions import TypedDict
 
-from shared.http.conditional import entity_tag, is_current
+from shared.errors import ChangedMeanwhileError
+from shared.http.conditional import ConditionsOfRead, entity_tag
 
 REPLAYED = "Idempotency-Replayed"
 
@@ -33,7 +34,7 @@ class Response(NamedTuple, Generic[Body]):
         body = "" if self.body is None else self.body
         return {
             "statusCode": int(status),
-            "headers": {"Content-Type": self.content_type, **self.headers},
+            "headers": {"Content-Type": self.content_type, "Cache-Control": "no-store", **self.headers},
             "body": body if isinstance(body, str) else to_json(body).decode(),
             "isBase64Encoded": False,
         }
@@ -43,19 +44,24 @@ def respond(
     body: Body,
     *,
     version: int | None = None,
-    if_none_match: str | None = None,
+    conditions: ConditionsOfRead | None = None,
     location: object = None,
     replayed: bool = False,
 ) -> Response[Body]:
     """Respond with a JSON body and the entity tag of its version, or with 304 when the caller has that.
 
+    With `conditions` it may be kept, and asked for again; raises ChangedMeanwhileError when they do not hold.
     `location` names within its collection what was created, when it is `replayed` by an earlier request.
     """
     headers = {}
     if version is not None:
         headers["ETag"] = entity_tag(version)
-        if if_none_match and is_current(version, if_none_match):
-            return Response(None, headers, HTTPStatus.NOT_MODIFIED)
+        if conditions:
+            headers["Cache-Control"] = "private, no-cache"
+            if version not in conditions.if_match:
+                raise ChangedMeanwhileError
+            if version in conditions.if_none_match:
+                return Response(None, headers, HTTPStatus.NOT_MODIFIED)
     if location is not None:
         headers["Location"] = str(location)
     if replayed:

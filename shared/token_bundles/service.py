@@ -4,10 +4,10 @@ from uuid import UUID
 
 from shared.callers import Caller
 from shared.database import reading, writing
-from shared.database.versioned import UNCONDITIONAL, Preconditions
 from shared.errors import KeyUsedDifferentlyError, NotFoundError, StillReferencedError
 from shared.history import ChangeRead, show_history
 from shared.paging import Page, PageQuery, show_page
+from shared.preconditions import UNCONDITIONAL, Preconditions
 from shared.token_bundles.repository import BUNDLES, find_bundles, with_folded_name
 from shared.token_bundles.schemas import (
     TokenBundleCreate,
@@ -76,7 +76,7 @@ def update_bundle(
 ) -> TokenBundleRead:
     """Change the fields that are given; what changes nothing makes no new version.
 
-    Raises NotFoundError, ChangedMeanwhileError.
+    Raises NotFoundError, and why a condition does not hold.
     """
     changes = with_folded_name(values.model_dump(exclude_unset=True))
     with writing() as connection:
@@ -87,7 +87,7 @@ def update_bundle(
 def set_bundle_active(
     bundle_id: UUID, caller: Caller, *, is_active: bool, conditions: Preconditions = UNCONDITIONAL
 ) -> TokenBundleRead:
-    """Activate or deactivate a bundle; raises NotFoundError, ChangedMeanwhileError."""
+    """Activate or deactivate a bundle; raises NotFoundError, and why a condition does not hold."""
     entry = caller.entry("activated" if is_active else "deactivated")
     with writing() as connection:
         outcome = BUNDLES.update(connection, bundle_id, {"is_active": is_active}, entry, conditions)
@@ -95,7 +95,7 @@ def set_bundle_active(
 
 
 def delete_bundle(bundle_id: UUID, caller: Caller, conditions: Preconditions = UNCONDITIONAL) -> None:
-    """Delete a bundle for good; raises NotFoundError, ChangedMeanwhileError, BundleInUseError."""
+    """Delete a bundle for good; raises NotFoundError, why a condition does not hold, BundleInUseError."""
     try:
         with writing() as connection:
             outcome = BUNDLES.delete(connection, bundle_id, caller.entry("deleted"), conditions)

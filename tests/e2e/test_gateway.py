@@ -125,7 +125,9 @@ class TestCors:
         for client in (admin, anonymous):
             answer = client.get(BUNDLES, headers={"origin": ORIGIN})
             assert answer.headers["access-control-allow-origin"] == ORIGIN
-            assert _listed(answer, "expose-headers") == {"ETag", "Location", "Idempotency-Replayed"}
+            assert _listed(answer, "expose-headers") == {
+                *("ETag", "Location", "Idempotency-Replayed", "Retry-After", "Content-Disposition")
+            }
 
             refused = client.get(BUNDLES, headers={"origin": "https://evil.example.com"})
             assert refused.status_code == answer.status_code
@@ -178,6 +180,8 @@ class TestRequests:
 
         read = admin.get(place)
         assert read.json() == {"bundle": bundle}
+        assert read.headers["cache-control"] == "private, no-cache"
+        assert created.headers["cache-control"] == "no-store"
         assert read.headers["etag"] == created.headers["etag"]
 
         for method, change in (("PUT", {"price": "12"}), ("PATCH", {"description": "For a start"})):

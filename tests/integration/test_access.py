@@ -5,6 +5,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -45,6 +46,7 @@ class TestEveryRoute:
             answer = handler_of(route.function.handler)(nothing, None)
             assert answer["statusCode"] == 401
             assert json.loads(answer["body"])["request_id"] == ""
+            assert answer["headers"]["Cache-Control"] == "no-store"
 
     def test_the_other_scope_is_not_enough(self, route: Route) -> None:
         others = " ".join(scope for scope in SCOPES if scope not in route.scopes)
@@ -52,12 +54,15 @@ class TestEveryRoute:
         sent = event(route.method, path_of(route, str(uuid4())), body="{malformed", claims=claims)
         answer = invoke(sent)
         assert answer.status == 403
+        assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.json["title"] == "Forbidden"
 
 
 @every_route_of_one
-@pytest.mark.parametrize("row_id", ["00000000-0000-0000-0000-000000000000", "no-uuid"])
+@pytest.mark.parametrize(
+    "row_id", ["00000000-0000-0000-0000-000000000000", "no-uuid", "%00", "\ud800", "\r\nX: y", "a" * 9000]
+)
 @pytest.mark.parametrize("tags", [None, '"1"', "*"])
 @pytest.mark.usefixtures("connection")
 def test_there_is_no_such_row(route: Route, row_id: str, tags: str | None) -> None:
@@ -68,6 +73,32 @@ def test_there_is_no_such_row(route: Route, row_id: str, tags: str | None) -> No
     answer = invoke(event(route.method, path_of(route, row_id), body="{}", headers=headers, claims=claims))
     assert answer.status == 404
     assert answer.json["title"] == "Not Found"
+    # One that cannot be is no other than one that is not.
+    assert answer.json["detail"] == answer.json["error"] == "It does not exist, or not any more."
+    assert "errors" not in answer.json
+
+
+class TestCaches:
+    @pytest.mark.usefixtures("connection")
+    def test_keep_only_one_bundle_and_ask_each_time(self) -> None:
+        def kept(method: str, path: str = "", **parts: Any) -> tuple[int, str]:
+            answer = request(method, path, **parts)
+            return answer.status, answer.headers["cache-control"]
+
+        fields = {"name": "n", "token_amount": 1, "price": 1}
+        path = f"/{request('POST', json_body=fields).bundle['id']}"
+        assert kept("GET", path) == (200, "private, no-cache")
+        assert kept("GET", path, headers={"if-none-match": '"1"'}) == (304, "private, no-cache")
+        assert kept("GET", path, headers={"if-match": '"2"'}) == (412, "no-store")
+        assert kept("GET", path, headers={"if-match": "2"}) == (400, "no-store")
+        assert kept("GET", f"/{uuid4()}") == (404, "no-store")
+        for method, below in [("GET", ""), ("GET", "/"), ("GET", f"{path}/history")]:
+            assert kept(method, below) == (200, "no-store")
+        assert kept("POST", json_body=fields) == (201, "no-store")
+        assert kept("POST", body="{") == (400, "no-store")
+        assert kept("PUT", path, json_body={}) == (200, "no-store")
+        assert kept("POST", f"{path}/activate") == (200, "no-store")
+        assert kept("DELETE", path) == (200, "no-store")
 
 
 class TestScopes:
@@ -111,6 +142,7 @@ class TestOurBugs:
         path = f"{BUNDLES}/{uuid4()}"
         answer = invoke(event("GET", path, claims={"sub": "a", "scope": READ}))
         assert answer.status == 500
+        assert answer.headers["cache-control"] == "no-store"
         assert answer.json["detail"] == answer.json["error"] == OUR_BUG
         assert answer.json["request_id"] == REQUEST_ID
         assert "SELECT" not in answer.text

@@ -1,6 +1,7 @@
 """If-Match and If-None-Match."""
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -21,9 +22,20 @@ def write(request: pytest.FixtureRequest) -> Write:
     return WRITES[request.param]
 
 
-def send(write: Write, bundle: dict[str, Any], if_match: str) -> Answer:
+def send(write: Write, bundle: dict[str, Any], if_match: str | None = None, **headers: str) -> Answer:
     method, path, body = write
-    return request(method, f"/{bundle['id']}{path}", json_body=body, headers={"If-Match": if_match})
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    if if_match is not None:
+        sent["If-Match"] = if_match
+    return request(method, f"/{bundle['id']}{path}", json_body=body, headers=sent)
+
+
+def assert_refused(answer: Answer, bundle: dict[str, Any], about: str) -> None:
+    """Check that nothing is written, and what the sentence is about."""
+    assert answer.status == 412
+    assert about in answer.json["detail"]
+    assert request("GET", f"/{bundle['id']}").bundle == bundle
+    assert request("GET", f"/{bundle['id']}/history").json["total"] == bundle["version"]
 
 
 @pytest.fixture
@@ -45,10 +57,8 @@ class TestIfMatch:
     @pytest.mark.parametrize("tags", ['"1"', 'W/"2"', '"x", W/"2"', '"02"'])
     def test_that_does_not_fit(self, write: Write, changed: dict[str, Any], tags: str) -> None:
         answer = send(write, changed, tags)
-        assert answer.status == 412
+        assert_refused(answer, changed, "weakened" if "W/" in tags else "changed since it was read")
         assert answer.json["title"] == "Precondition Failed"
-        assert request("GET", f"/{changed['id']}").bundle == changed
-        assert request("GET", f"/{changed['id']}/history").json["total"] == 2
 
     @pytest.mark.parametrize("tags", ["", "2", '"2', '"1" "2"', '*, "2"'])
     def test_that_is_no_list_of_tags(self, write: Write, changed: dict[str, Any], tags: str) -> None:
@@ -70,6 +80,65 @@ class TestIfMatch:
     def test_comes_before_a_change_that_changes_nothing(self, changed: dict[str, Any]) -> None:
         answer = request("PATCH", f"/{changed['id']}", json_body={}, headers={"if-match": '"1"'})
         assert answer.status == 412
+
+
+class TestIfMatchOfARead:
+    @pytest.mark.parametrize("tags", ['"2"', " * ", '"x", "2"', 'W/"1", "2"'])
+    def test_that_fits(self, changed: dict[str, Any], tags: str) -> None:
+        answer = request("GET", f"/{changed['id']}", headers={"If-Match": tags})
+        assert answer.status == 200
+        assert answer.bundle == changed
+
+    @pytest.mark.parametrize(("tags", "about"), [('"1"', "changed since it was read"), ('W/"2"', "weakened")])
+    def test_that_does_not_fit(self, changed: dict[str, Any], tags: str, about: str) -> None:
+        headers = {"If-Match": tags, "If-None-Match": "*"}
+        answer = request("GET", f"/{changed['id']}", headers=headers)
+        assert answer.status == 412
+        assert about in answer.json["detail"]
+        assert "etag" not in answer.headers
+
+    def test_comes_before_if_none_match(self, changed: dict[str, Any]) -> None:
+        headers = {"If-Match": '"2"', "If-None-Match": '"2"'}
+        assert request("GET", f"/{changed['id']}", headers=headers).status == 304
+
+    def test_that_is_no_list_of_tags(self, changed: dict[str, Any]) -> None:
+        answer = request("GET", f"/{changed['id']}", headers={"If-Match": "2"})
+        assert answer.status == 400
+        assert answer.json["errors"][0]["header"] == "If-Match"
+
+    @pytest.mark.usefixtures("connection")
+    def test_of_what_does_not_exist(self) -> None:
+        assert request("GET", f"/{uuid4()}", headers={"If-Match": '"1"'}).status == 404
+
+
+class TestIfNoneMatchOfAWrite:
+    @pytest.mark.parametrize("tags", ['"2"', 'W/"2"', '"1", W/"2"', "*", " * "])
+    def test_current(self, write: Write, changed: dict[str, Any], tags: str) -> None:
+        answer = send(write, changed, If_None_Match=tags)
+        assert_refused(answer, changed, "If-None-Match")
+
+    @pytest.mark.parametrize("tags", ['"1"', '"1", W/"3"', '"2W/"', '"x"'])
+    def test_not_current(self, write: Write, changed: dict[str, Any], tags: str) -> None:
+        assert send(write, changed, If_None_Match=tags).status == 200
+
+    @pytest.mark.parametrize("tags", ["", "2", '*, "2"'])
+    def test_that_is_no_list_of_tags(self, write: Write, changed: dict[str, Any], tags: str) -> None:
+        answer = send(write, changed, If_None_Match=tags)
+        assert answer.status == 400
+        sentence = "must be * or a list of entity tags"
+        error = {"header": "If-None-Match", "detail": sentence, "code": "entity_tags"}
+        assert answer.json["errors"] == [error]
+        assert request("GET", f"/{changed['id']}").bundle == changed
+
+    def test_comes_after_if_match(self, write: Write, changed: dict[str, Any]) -> None:
+        assert_refused(send(write, changed, '"1"', If_None_Match='"2"'), changed, "changed since it was read")
+        assert_refused(send(write, changed, '"2"', If_None_Match='"2"'), changed, "If-None-Match")
+        assert_refused(send(write, changed, "*", If_None_Match="*"), changed, "If-None-Match")
+        assert send(write, changed, '"2"', If_None_Match='"1"').status == 200
+
+    def test_is_nothing_to_a_creation(self, changed: dict[str, Any]) -> None:
+        body = {name: changed[name] for name in ("name", "token_amount", "price")}
+        assert request("POST", json_body=body, headers={"If-None-Match": "*"}).status == 201
 
 
 class TestIfNoneMatch:

@@ -257,6 +257,11 @@ def headers() -> Iterator[Case]:
         sent = {"if-match": tags}
         yield Case(name, status, "PATCH", "/{id}", body=rename, headers=JSON | sent)
         yield Case(f"delete {name}", status, "DELETE", "/{id}", headers=sent)
+        yield Case(f"get {name}", status, "GET", "/{id}", headers=sent)
+        if status == 400:
+            yield Case(
+                f"If-None-Match of a write {name}", 400, "DELETE", "/{id}", headers={"if-none-match": tags}
+            )
         current = 304 if tags == 'W/"1"' else 200
         yield Case(f"If-None-Match {name}", current, "GET", "/{id}", headers={"if-none-match": tags})
     for key in [

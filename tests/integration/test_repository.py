@@ -13,8 +13,8 @@ from sqlalchemy.exc import DBAPIError
 
 from shared.callers import Caller
 from shared.database import Connection, writing
-from shared.database.versioned import UNCONDITIONAL, Preconditions
 from shared.errors import AlreadyTakenError, ChangedMeanwhileError, NotFoundError
+from shared.preconditions import UNCONDITIONAL, Preconditions
 from shared.token_bundles.repository import BUNDLES, find_bundles, find_sql
 
 VALUES = {
