@@ -114,7 +114,11 @@ class _Writer:
             "summary": (endpoint.function.__doc__ or "").rstrip("."),
             "operationId": _operation_id(route, routes),
             "parameters": parameters,
-            **({"requestBody": {"content": self._content(body), "required": True}} if body else {}),
+            **(
+                {"requestBody": {"content": self._body_content(route, body), "required": True}}
+                if body
+                else {}
+            ),
             "responses": self._responses(endpoint, parameters, body, self._content(answer)),
             "description": f"Needs a token with the scope `{route.scopes[0]}`.",
             # The tag is the resource, and so is what a scope begins with.
@@ -171,6 +175,12 @@ class _Writer:
         self.schemas[name] = _without_titles(self._schema(kind))
         reference = {"$ref": REFERENCE + name}
         return {JSON: {"schema": reference, "example": self._example(reference)}}
+
+    def _body_content(self, route: Route, kind: Any) -> dict[str, Any]:
+        content = self._content(kind)
+        return (
+            content | {"application/merge-patch+json": content[JSON]} if route.method == "PATCH" else content
+        )
 
     def _schema(self, kind: Any) -> dict[str, Any]:
         schema = TypeAdapter(kind).json_schema(ref_template=REFERENCE + "{model}")
@@ -243,7 +253,7 @@ def _invalid_response(invalid: dict[str, list[dict[str, Any]]]) -> dict[str, Any
         for name, errors in invalid.items()
     }
     return {
-        "description": "A field, parameter or header is wrong; `errors` names each.",
+        "description": "A field, parameter or header is wrong; `errors` names each, a hundred at most.",
         "content": {PROBLEM_JSON: {"schema": {"$ref": REFERENCE + "Problem"}, "examples": examples}},
     } | _headers([])
 

@@ -6,6 +6,7 @@ class ApiError(Exception):
 
     status = 500
     detail = "Something went wrong on our side: please report it, with the request id."
+    errors: tuple[dict[str, object], ...] = ()
 
     def __init__(self, detail: str | None = None) -> None:
         self.detail = detail or self.detail

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import parse_qsl, urljoin
 
-from dev.gateway.events import sample_event
+from dev.gateway.events import joined, sample_event
 from dev.gateway.template import Route, local_template
 
 BUNDLES = "/api/v1/admin/token-bundles"
@@ -52,14 +52,14 @@ def event(
     variables: Mapping[str, str] | None = None,
     body: str | None = None,
     base64: bool = False,
-    query: Mapping[str, str] | None = None,
+    query: Mapping[str, str] | str | None = None,
     headers: Mapping[str, str] | None = None,
     claims: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Build the event of a request; without claims it comes from nobody.
 
     What API Gateway would not let through, in any part, is in it as it is given. Without a route it has that
-    of the path in the template, and its variables.
+    of the path in the template, and its variables. A query that is a text is that of the address.
     """
     if route is None:
         found = TEMPLATE.route(method, path)
@@ -67,9 +67,13 @@ def event(
         route, variables = found
     sample = sample_event(route, "/", claims=claims)
     http = sample["requestContext"]["http"] | {"path": path}
+    raw_query = query if isinstance(query, str) else ""
+    if isinstance(query, str):
+        query = joined(parse_qsl(query, keep_blank_values=True))
     return {
         **sample,
         "rawPath": path,
+        "rawQueryString": raw_query,
         "headers": {"host": "localhost", **(headers or {})},
         "requestContext": sample["requestContext"] | {"http": http},
         "isBase64Encoded": base64,
@@ -100,16 +104,21 @@ def request(
     *,
     json_body: Any = None,
     body: str | None = None,
-    query: Mapping[str, str] | None = None,
+    query: Mapping[str, str] | str | None = None,
     headers: Mapping[str, str] | None = None,
     scope: str | None = f"{READ} {WRITE}",
     subject: str = "admin-1",
+    claims: Mapping[str, str] | None = None,
     collection: str = BUNDLES,
 ) -> Answer:
-    """Send a request to a path below a collection; without a scope it comes from nobody."""
+    """Send a request to a path below a collection; without a scope it comes from nobody.
+
+    Claims other than the subject replace it.
+    """
     if json_body is not None:
         body = json.dumps(json_body)
     headers = {**({} if body is None else {"content-type": "application/json"}), **(headers or {})}
-    claims = None if scope is None else {"sub": subject, "scope": scope}
+    named = {"sub": subject} if claims is None else claims
+    claims = None if scope is None else {**named, "scope": scope}
     full_path = f"{collection}{path}"
     return invoke(event(method, full_path, body=body, query=query, headers=headers, claims=claims))

@@ -47,13 +47,13 @@ class Admitted:
 def to_event(admitted: Admitted, body: bytes) -> dict[str, Any]:
     """Make the event that a function receives; like API Gateway, leave out what is empty."""
     scope = admitted.request.scope
-    headers = _joined(admitted.request.headers.items())
+    headers = joined(admitted.request.headers.items())
     cookies = headers.pop("cookie", "")
     query = scope["query_string"].decode(errors="replace")
     text = _text(body, headers.get("content-type", ""))
     optional = {
         "cookies": [cookie.strip() for cookie in cookies.split(";") if cookie.strip()],
-        "queryStringParameters": _joined(parse_qsl(query, keep_blank_values=True)),
+        "queryStringParameters": joined(parse_qsl(query, keep_blank_values=True)),
         "pathParameters": {name: value for name, value in admitted.path_parameters.items() if value},
         "body": base64.b64encode(body).decode() if text is None else text,
     }
@@ -159,7 +159,8 @@ def _client(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+def joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Join the values that have the same name with commas, as payload 2.0 does."""
     joined: dict[str, str] = {}
     for name, value in pairs:
         joined[name] = f"{joined[name]},{value}" if name in joined else value

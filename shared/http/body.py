@@ -3,39 +3,54 @@
 import base64
 import codecs
 import json
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
+from functools import partial
+from itertools import islice
 from typing import Any, NoReturn
 
-from shared.http.problems import BodyTooLargeError, InvalidRequestError, UnsupportedMediaTypeError
+from shared.http.problems import MAX_ERRORS, BodyTooLargeError, InvalidRequestError, UnsupportedMediaTypeError
 
 MAX_BODY_BYTES = 64 * 1024
 # More than any number of ours can have, and far from where Python refuses to read an integer.
 MAX_INTEGER_DIGITS = 100
+# The second for PATCH alone.
+MEDIA_TYPES = ("application/json", "application/merge-patch+json")
+UTF_8 = {"charset=utf-8", "charset=utf8"}
+
+Place = tuple[str | int, ...]
 
 
-def read_json_object(event: Mapping[str, Any], content_type: str) -> dict[str, Any]:
+def read_json_object(event: Mapping[str, Any]) -> tuple[dict[str, Any], list[Place]]:
     """Read the body as a JSON object, each number in it as the decimal that was written.
 
-    Raises InvalidRequestError, BodyTooLargeError, UnsupportedMediaTypeError.
+    Also say where a name is given twice. Raises InvalidRequestError, BodyTooLargeError,
+    UnsupportedMediaTypeError.
     """
     try:
         body = _bytes(event)
         if not body:
             raise _invalid("missing")
-        if not _is_json_in_utf8(content_type):
-            raise UnsupportedMediaTypeError
         if len(body) > MAX_BODY_BYTES:
             raise BodyTooLargeError
-        value = json.loads(
-            body.decode(), parse_float=_decimal, parse_int=_integer, parse_constant=_refuse_constant
-        )
+        _refuse_media_type(event["headers"], is_patch=event.get("routeKey", "").startswith("PATCH "))
+        text = body.removeprefix(codecs.BOM_UTF8).decode()
+        read = partial(json.loads, text, parse_float=_decimal, parse_int=_integer, parse_constant=_refuse)
+        value = read()
+        if not isinstance(value, dict):
+            raise _invalid("object_type")
+        twice = list(islice(_given_twice(read(object_pairs_hook=tuple), ["body"]), MAX_ERRORS))
     except (ValueError, RecursionError) as error:
         raise _invalid("json_invalid") from error
-    if not isinstance(value, dict):
-        raise _invalid("object_type")
     # A name that could not be answered must not hide what else is wrong; it is no field in any case.
-    return {name.encode(errors="replace").decode(): item for name, item in value.items()}
+    return {name.encode(errors="replace").decode(): item for name, item in value.items()}, twice
+
+
+def given_twice(names: Iterable[str]) -> list[str]:
+    """Find what is there more than once, each once."""
+    return [name for name, times in Counter(names).items() if times > 1]
 
 
 def _invalid(kind: str) -> InvalidRequestError:
@@ -47,18 +62,26 @@ def _bytes(event: Mapping[str, Any]) -> bytes:
     return base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body
 
 
-def _is_json_in_utf8(content_type: str) -> bool:
-    if content_type == "application/json":
-        return True
-    from email.message import Message  # noqa: PLC0415 - hardly any caller needs it
+def _refuse_media_type(headers: Mapping[str, str], *, is_patch: bool) -> None:
+    if (encoding := headers.get("content-encoding", "").strip().lower()) not in {"", "identity"}:
+        shown = "".join(filter(str.isprintable, encoding[:40]))
+        raise UnsupportedMediaTypeError(f"Content-Encoding {shown} is not read: send the body as it is.")
+    media_type, _, parameters = headers.get("content-type", "").lower().partition(";")
+    charsets = [part for part in re.sub('[ \t"]', "", parameters).split(";") if part.startswith("charset")]
+    if media_type.strip(" \t") not in MEDIA_TYPES[: 1 + is_patch] or not UTF_8.issuperset(charsets):
+        raise UnsupportedMediaTypeError
 
-    header = Message()
-    header["content-type"] = content_type
-    try:
-        charset = codecs.lookup(str(header.get_param("charset", "utf-8"))).name
-    except (LookupError, ValueError):
-        return False
-    return header.get_content_type() == "application/json" and charset == "utf-8"
+
+def _given_twice(value: Any, place: list[str | int]) -> Iterator[Place]:
+    # Of JSON whose objects are tuples of pairs. A copy of the place for each part would cost the square.
+    if isinstance(value, tuple):
+        names = [name.encode(errors="replace").decode() for name, _ in value]
+        yield from ((*place, name) for name in given_twice(names))
+    for name, item in value if isinstance(value, tuple) else enumerate(value):
+        if isinstance(item, tuple | list):
+            place.append(name)
+            yield from _given_twice(item, place)
+            place.pop()
 
 
 def _decimal(text: str) -> Decimal:
@@ -72,5 +95,5 @@ def _integer(text: str) -> int:
     return int(text[:MAX_INTEGER_DIGITS])
 
 
-def _refuse_constant(name: str) -> NoReturn:
+def _refuse(name: str) -> NoReturn:
     raise ValueError(name)

@@ -2,13 +2,16 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Annotated, Any, NamedTuple, get_args, get_origin
+from urllib.parse import parse_qsl
+from uuid import UUID
 
 from pydantic import AliasPath, BaseModel, Field, ValidationError, create_model
 
 from shared.callers import Caller
 from shared.errors import NotFoundError
-from shared.http.body import read_json_object
+from shared.http.body import given_twice, read_json_object
 from shared.http.conditional import Conditions
 from shared.http.headers import Header
 from shared.http.problems import InvalidRequestError
@@ -36,25 +39,34 @@ class Parameters:
         self.model = create_model("Parameters", **fields)
 
     def arguments(self, event: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
-        """Read the arguments out of an event; raises InvalidRequestError, NotFoundError."""
+        """Read the arguments out of an event; raises what is wrong with the request, NotFoundError."""
         path = event.get("pathParameters") or {}
         # A greedy route serves the collection's address with a slash at its end, and nothing below it.
         if path.get("proxy"):
             raise NotFoundError
-        headers = event["headers"]
+        body, twice = read_json_object(event) if self.has_body else (None, [])
+        # In the parameters the values of a name that is given twice are joined by commas.
+        query = parse_qsl(event.get("rawQueryString") or "", keep_blank_values=True)
+        twice += [("query", name) for name in given_twice(name for name, _ in query)]
+        errors: dict[Any, Mapping[str, Any]] = {loc: {"type": "duplicate", "loc": loc} for loc in twice}
         request = {
             "path": path,
             "query": event.get("queryStringParameters") or {},
-            "header": headers,
-            "body": read_json_object(event, headers.get("content-type", "")) if self.has_body else None,
+            "header": event["headers"],
+            "body": body,
         }
+        context: dict[str, Any] = {"caller": caller}
+        with suppress(TypeError, ValueError):
+            context["id"] = UUID(*path.values())
         try:
-            model = self.model.model_validate(request)
+            model = self.model.model_validate(request, context=context)
         except ValidationError as invalid:
-            errors = invalid.errors(include_url=False, include_input=False)
-            if any(error["loc"][0] == "path" for error in errors):
-                raise NotFoundError from invalid
-            raise InvalidRequestError(errors) from invalid
+            found = invalid.errors(include_url=False, include_input=False)
+            errors |= {error["loc"]: error for error in found if error["loc"][:2] not in errors}
+        if wrong := [error for error in errors.values() if error["loc"][0] != "path"]:
+            raise InvalidRequestError(wrong)
+        if errors:
+            raise NotFoundError
         # Of all parameters only the caller is no field of the model.
         return {name: getattr(model, name, caller) for name in self.sources}
 

@@ -13,6 +13,8 @@ HEADERS: dict[int, dict[str, str]] = {
     HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
     HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "2"},
 }
+MAX_ERRORS = 100
+MAX_POINTER = 1000
 # As RFC 9110 has them, which Python before 3.13 does not.
 TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 
@@ -22,6 +24,8 @@ SENTENCES = {
     "decimal_max_places": "must have at most {decimal_places} decimals",
     "decimal_parsing": "must be a number, without blanks or separators",
     "decimal_type": "must be a number",
+    "duplicate": "must be given only once",
+    "duplicate_items": "must have each of them only once",
     "entity_tags": "must be * or a list of entity tags",
     "extra_forbidden": "is not a field that can be set",
     "finite_number": "must be a number that can be written out",
@@ -76,29 +80,31 @@ class InvalidRequestError(ApiError):
     status = 400
 
     def __init__(self, errors: Sequence[Mapping[str, Any]]) -> None:
-        self.errors = [_entry(error) for error in errors]
-        named = zip(errors, self.errors, strict=True)
+        self.errors = tuple(_entry(error) for error in errors[:MAX_ERRORS])
+        named = zip(errors, self.errors, strict=False)
         self.detail = "; ".join(f"{_label(error)}: {entry['detail']}" for error, entry in named)
 
 
 def problem(error: ApiError, request_id: str | None) -> Response[str]:
     """Tell the caller what went wrong, and under which id the log has more."""
+    errors = [{**entry, "detail": entry.get("detail", error.detail)} for entry in error.errors]
     body = {
         "type": "about:blank",
         "title": TITLES.get(error.status, HTTPStatus(error.status).phrase),
         "status": error.status,
         "detail": error.detail,
         "error": error.detail,
-        **({"errors": error.errors} if isinstance(error, InvalidRequestError) else {}),
+        **({"errors": errors} if errors else {}),
         "request_id": request_id,
     }
     return Response(json.dumps(body), HEADERS.get(error.status, {}), error.status, PROBLEM_JSON)
 
 
-def _entry(error: Mapping[str, Any]) -> dict[str, str]:
+def _entry(error: Mapping[str, Any]) -> dict[str, object]:
     place, *path = error["loc"]
     if place == "body":
-        where = {"pointer": "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)}
+        parts = [str(part).replace("~", "~0").replace("/", "~1") for part in path]
+        where: dict[str, object] = {"pointer": "".join(f"/{part}" for part in parts)[:MAX_POINTER]}
     else:
         where = {"header" if place == "header" else "parameter": _name(error)}
     context = error.get("ctx", {})

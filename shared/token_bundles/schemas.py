@@ -5,7 +5,8 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal, cast
 from uuid import UUID
 
-from pydantic import BaseModel, Field, StrictBool
+from pydantic import AfterValidator, BaseModel, Field, StrictBool
+from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 from shared import fields
@@ -80,6 +81,12 @@ SortKey = Literal[
 ]  # fmt: skip
 
 
+def _each_once(keys: tuple[SortKey, ...]) -> tuple[SortKey, ...]:
+    if len({key.removeprefix("-") for key in keys}) < len(keys):
+        raise PydanticCustomError("duplicate_items", "must have each of them only once")
+    return keys
+
+
 class TokenBundleListQuery(PageQuery, defer_build=True):
     """Which bundles to list, and in which order."""
 
@@ -90,5 +97,9 @@ class TokenBundleListQuery(PageQuery, defer_build=True):
     sort: Annotated[
         tuple[SortKey, ...],
         fields.SEPARATED_BY_COMMAS,
-        Field(json_schema_extra={"minItems": 1}, description="With - before them for descending."),
+        AfterValidator(_each_once),
+        Field(
+            json_schema_extra={"minItems": 1, "uniqueItems": True},
+            description="Each once, with - before it for descending.",
+        ),
     ] = ("sort_order", "name")

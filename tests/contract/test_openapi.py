@@ -106,6 +106,16 @@ def test_it_has_the_headers_of_the_contract(key: str) -> None:
         assert resolved(response)["headers"].keys() == {*expected, "Cache-Control"}, status
 
 
+def test_a_merge_patch_is_for_patch() -> None:
+    bodies = {
+        key: operation.get("requestBody", {}).get("content", {}) for key, operation in OPERATIONS.items()
+    }
+    assert {key for key, body in bodies.items() if "application/merge-patch+json" in body} == {
+        f"PATCH {BUNDLE}"
+    }
+    assert all("application/json" in body for body in bodies.values() if body)
+
+
 @each_operation
 def test_what_goes_wrong_is_a_problem(key: str) -> None:
     for status, response in OPERATIONS[key]["responses"].items():

@@ -11,6 +11,10 @@ CENTS = 2
 def before_call(_: schemathesis.HookContext, case: schemathesis.Case[Any], __: dict[str, Any]) -> None:
     """Write the valid values that were generated as the contract wants them."""
     is_valid = case.meta is not None and case.meta.generation.mode.is_positive
+    if is_valid and isinstance(sort := (case.query or {}).get("sort"), str):
+        # Each key once, whichever way round.
+        keys = {key.removeprefix("-"): key for key in sort.split(",")}
+        case.query["sort"] = ",".join(keys.values())
     if is_valid and isinstance(case.body, dict):
         case.body = {name: _written(name, value) for name, value in case.body.items()}
 

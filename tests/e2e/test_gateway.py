@@ -203,6 +203,7 @@ class TestRequests:
             (b'{"name": "\xff\xfe"}', "application/json", 400),
             (b" " * 65_537, "application/json", 413),
             (b"\x89PNG\r\n\xff\x00", "application/octet-stream", 415),
+            (b'\xef\xbb\xbf{"name": 1, "name": 2}', "application/json", 400),
         ],
         ids=lambda part: str(part)[:40],
     )
@@ -213,6 +214,23 @@ class TestRequests:
 
         assert (answer.status_code, answer.json()["status"]) == (status, status)
         assert answer.headers["content-type"] == "application/problem+json"
+
+    def test_a_parameter_that_is_given_twice(self, admin: httpx.Client) -> None:
+        answer = admin.get(f"{BUNDLES}?page=1&p%61ge=2")
+
+        assert answer.status_code == 400
+        assert answer.json()["detail"] == "page: must be given only once"
+
+    def test_a_merge_patch(self, admin: httpx.Client) -> None:
+        headers = {"content-type": "application/merge-patch+json"}
+        bundle = admin.post(BUNDLES, json={"name": "n", "token_amount": 1, "price": 1}).json()["bundle"]
+        place = f"{BUNDLES}/{bundle['id']}"
+
+        answer = admin.patch(
+            place, content=b"\xef\xbb\xbf" + json.dumps({"name": bundle["name"]}).encode(), headers=headers
+        )
+
+        assert (answer.status_code, answer.json()) == (200, {"bundle": bundle})
 
     def test_a_body_too_large_for_api_gateway(self, admin: httpx.Client) -> None:
         answer = admin.post(BUNDLES, content=b" " * (10 * 1024 * 1024 + 1))

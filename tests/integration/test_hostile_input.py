@@ -105,7 +105,13 @@ def bodies() -> Iterator[Case]:
         "six thousand unknown fields": (wide, 400),
         "ten thousand unknown fields": (json.dumps(dict.fromkeys(map(str, range(10_000)))), 413),
         "an endless field name": (json.dumps({"n" * 60_000: 1}), 400),
-        "a BOM": (f"\ufeff{valid}", 400),
+        "two BOMs": (f"\ufeff\ufeff{valid}", 400),
+        "a BOM alone": ("\ufeff", 400),
+        "a BOM at the end": (f"{valid}\ufeff", 400),
+        "six thousand names twice": ("{" + ",".join(f'"{number}":0,"{number}":0' for number in range(3000)) + "}", 400),
+        "one name six thousand times": ("{" + ",".join(['"name":0'] * 6000) + "}", 400),
+        "names twice in objects in objects": ('{"a":0,"a":' * 400 + "0" + "}" * 400, 400),
+        "names twice in lists in lists": ("{" + f'"a":{"[" * 400}{{"b":0,"b":0}}{"]" * 400}' + "}", 400),
         "a lone surrogate": ("\ud800", 400),
         "a lone surrogate in a text": ('{"name": "\ud800"}', 400),
         "a control character in a text": ('{"name": "a\nb"}', 400),
@@ -121,7 +127,7 @@ def bodies() -> Iterator[Case]:
         "no UTF-8": (base64.b64encode(b'{"name": "\xff\xfe"}').decode(), 400),
         "an overlong encoding": (base64.b64encode(b'{"name": "\xc0\xaf"}').decode(), 400),
         "a surrogate in UTF-8": (base64.b64encode(b'{"name": "\xed\xa0\x80"}').decode(), 400),
-        "UTF-8 with a BOM": (base64.b64encode(valid.encode("utf-8-sig")).decode(), 400),
+        "UTF-8 with two BOMs": (base64.b64encode(("\ufeff" + valid).encode("utf-8-sig")).decode(), 400),
         "UTF-16": (base64.b64encode(valid.encode("utf-16")).decode(), 400),
         "UTF-16 without a BOM": (base64.b64encode(valid.encode("utf-16-le")).decode(), 400),
         "UTF-32": (base64.b64encode(valid.encode("utf-32")).decode(), 400),
@@ -200,7 +206,10 @@ def texts() -> Iterator[Case]:
         body = f'{{"name": "n", "token_amount": 1, "price": {price}}}'
         yield Case(f"price {price[:30]}", 201, body=body, headers=JSON)
     twice = '{"name": "a", "name": "Starter", "token_amount": 1, "token_amount": 2, "price": "x", "price": 1}'
-    yield Case("a field twice", 201, body=twice, headers=JSON)
+    yield Case("a field twice", 400, body=twice, headers=JSON)
+    yield Case("a BOM", 201, body="\ufeff" + json.dumps(VALID), headers=JSON)
+    with_bom = base64.b64encode(json.dumps(VALID).encode("utf-8-sig")).decode()
+    yield Case("UTF-8 with a BOM", 201, body=with_bom, base64=True, headers=JSON)
 
 
 def ids() -> Iterator[Case]:
@@ -223,7 +232,7 @@ def parameters() -> Iterator[Case]:
         "page": ["", "0", "-1", "1.0", "+1", "1_0", "1e3", "0x1", " 1", "1\n", "１", "1,2", "NaN", "\0", "\ud800", "9" * 19, "9" * 9000, "{}", "true"],
         "per_page": ["", "0", "-1", "1.5", "+5", "5 ", "9" * 20, "9" * 9000, "1;2", "' OR 1=1"],
         "include_inactive": ["", "1", "yes", " true", "true,true", "nope", "\0", "\ud800", "t" * 9000],
-        "sort": ["", ",", "name,", ",name", "id", "-id", "--name", "-", "name desc", "name, price", "1", "(SELECT 1)", "name;--", "\0", "\ud800", "Name", f"{many},x"],
+        "sort": ["", ",", "name,", ",name", "id", "-id", "--name", "-", "name desc", "name, price", "1", "(SELECT 1)", "name;--", "\0", "\ud800", "Name", many, f"{many},x", "name,name", "name,-name", ",".join(["sort_order,name,price"] * 2)],
         "q": ["\0", "a\0b", "\ud800", "\udfff"],
     }  # fmt: skip
     for name, values in hostile.items():
@@ -234,7 +243,7 @@ def parameters() -> Iterator[Case]:
             yield Case(f"history {name}={value[:20]}", 400, "GET", "/{id}/history", query={name: value})
     for query in (
         {"page[]": "0"}, {"page[$gt]": ""}, {"PAGE": "0"}, {"__proto__": "x"}, {"": ""}, {"\0": "\0"}, {"\ud800": "\ud800"},
-        {"p" * 9000: "x"}, {str(number): "x" for number in range(2000)}, {"sort": many}, {"q": "%" * 9000}, {"q": "\\" * 9000},
+        {"p" * 9000: "x"}, {str(number): "x" for number in range(2000)}, {"sort": "-name,price"}, {"q": "%" * 9000}, {"q": "\\" * 9000},
         {"q": "a%_\\'\""}, {"q": "a,b,,"}, {"page": "9223372036854775807", "per_page": "9223372036854775807"}, {"page": "0" * 4000 + "1"},
     ):  # fmt: skip
         yield Case(f"query {str(query)[:30]}", 200, "GET", query=query)
@@ -286,6 +295,26 @@ def headers() -> Iterator[Case]:
     for media_type in ["application/json" + ";" * 9000, "application/json; " + "a=b;" * 2200, "application/json; a=" + '"' * 9000]:  # fmt: skip
         body = json.dumps(VALID)
         yield Case(f"Content-Type of {len(media_type)}", 201, body=body, headers={"content-type": media_type})
+    encodings = [
+        "gzip",
+        "GZIP, identity",
+        "deflate",
+        "br",
+        "\0",
+        "\ud800",
+        "\r\nX: y",
+        "identity\0",
+        "x" * 9000,
+        "," * 9000,
+        "ü",
+        "😀",
+        "*",
+        "{0}",
+    ]
+    for encoding in encodings:
+        sent = JSON | {"content-encoding": encoding}
+        yield Case(f"Content-Encoding {encoding[:20]}", 415, body=json.dumps(VALID), headers=sent)
+        yield Case(f"Content-Encoding {encoding[:20]} of nothing", 400, headers=sent)
     for name in ["x-http-method-override", "x-forwarded-for", "host", "cookie", "\ud800", "accept", "range"]:
         yield Case(f"header {name}", 200, "GET", "/{id}", headers={name: "DELETE\r\n\0\ud800"})
 

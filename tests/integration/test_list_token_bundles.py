@@ -142,7 +142,7 @@ class TestOrder:
             (None, "bca"), ("sort_order,name", "bca"), ("-sort_order,name", "abc"), ("name", "abc"),
             ("-name", "cba"),
             ("price,name", "bca"), ("-price,-name", "acb"), ("token_amount", "abc"), ("-token_amount", "cba"),
-            ("price,-token_amount", "cba"), ("name,name", "abc"),
+            ("price,-token_amount", "cba"),
         ],
     )  # fmt: skip
     def test_sorted(self, sort: str | None, order: str) -> None:

@@ -179,7 +179,10 @@ FILTERS = st.fixed_dictionaries(
         "include_inactive": st.sampled_from(["true", "false", "TRUE", "False"]),
         "q": st.sampled_from(["%", "_", "\\", "a", "B", "É"]) | st.text("abAB1%_\\,'éÉ ", max_size=2),
         "sort": st.lists(
-            st.sampled_from([*SORT_KEYS, *(f"-{key}" for key in SORT_KEYS)]), min_size=1, max_size=3
+            st.sampled_from([*SORT_KEYS, *(f"-{key}" for key in SORT_KEYS)]),
+            min_size=1,
+            max_size=3,
+            unique_by=lambda key: key.removeprefix("-"),
         ),
         "colour": st.just("red"),
     },
@@ -189,7 +192,7 @@ WRONG_PARAMETERS = st.sampled_from(
         *(("page", wrong) for wrong in ["0", "-1", "abc", "", "1.0", "9" * 20]),
         *(("per_page", wrong) for wrong in ["0", "-1", "x", "", "9" * 20]),
         *(("include_inactive", wrong) for wrong in ["maybe", "", "1"]),
-        *(("sort", wrong) for wrong in ["color", "", "name,", "--name", "id"]),
+        *(("sort", wrong) for wrong in ["color", "", "name,", "--name", "id", "name,-name"]),
         ("q", "\0"),
     ]
 )
