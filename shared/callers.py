@@ -16,4 +16,8 @@ class Caller(NamedTuple):
 
     def claim(self, key: str) -> dict[str, str | None]:
         """Write an idempotency key with what tells the caller from others."""
-        return {"caller": self.subject or self.client_id or "", "key": key}
+        subject = self.subject or ""
+        # Keys that are in use survive a deploy: a subject changes only where it could be taken for a client.
+        if subject.startswith(("sub:", "client_id:")):
+            subject = f"sub:{subject}"
+        return {"caller": subject or f"client_id:{self.client_id}", "key": key}

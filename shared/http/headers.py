@@ -2,7 +2,8 @@
 
 from typing import Annotated, NamedTuple
 
-from pydantic import StringConstraints
+from pydantic import AfterValidator, StringConstraints, ValidationInfo
+from pydantic_core import PydanticCustomError
 
 
 class Header(NamedTuple):
@@ -13,8 +14,15 @@ class Header(NamedTuple):
     example: str | None = None
 
 
+def _of_somebody(key: str, info: ValidationInfo) -> str:
+    caller = (info.context or {})["caller"]
+    if not caller.subject and not caller.client_id:
+        raise PydanticCustomError("caller_unknown", "cannot be used with a token that names nobody")
+    return key
+
+
 IdempotencyKey = Annotated[
-    Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,255}$")] | None,
+    Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,255}$"), AfterValidator(_of_somebody)] | None,
     Header(
         "Idempotency-Key",
         "Create nothing when this key has been used in the last 24 hours.",

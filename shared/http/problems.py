@@ -21,6 +21,7 @@ TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 # pydantic's own sentences speak of inputs, types and strings.
 SENTENCES = {
     "bool_type": "must be true or false",
+    "caller_unknown": "cannot be used with a token that names nobody",
     "decimal_max_places": "must have at most {decimal_places} decimals",
     "decimal_parsing": "must be a number, without blanks or separators",
     "decimal_type": "must be a number",
