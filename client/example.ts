@@ -13,12 +13,13 @@ export async function example(baseUrl: string, token: string): Promise<string> {
     body: { name: "Weekend", token_amount: 2000, price: "2.50", sort_order: list.data.total },
   });
   if (created.error) return sentence(created.error);
-  const tag = created.response.headers.get("ETag") ?? "*";
+  const { bundle } = created.data;
+  // What was read may be sent back whole: its version says what is to be changed, as If-Match with the ETag would.
   const changed = await api.PUT(`${COLLECTION}/{bundle_id}`, {
-    params: { path: { bundle_id: created.data.bundle.id }, header: { "If-Match": tag } },
-    body: { price: "3.00" },
+    params: { path: { bundle_id: bundle.id } },
+    body: { ...bundle, price: "3.00" },
   });
-  if (changed.response.status === 412) return "Somebody else has changed it: look at it again.";
+  if (changed.response.status === 409) return "Somebody else has changed it: look at it again.";
   return changed.error ? sentence(changed.error) : changed.data.bundle.price;
 }
 

@@ -2,7 +2,7 @@
 
 
 class ApiError(Exception):
-    """A request that cannot be answered as asked."""
+    """A request that cannot be answered as asked; `errors` say for programs what is in its way."""
 
     status = 500
     detail = "Something went wrong on our side: please report it, with the request id."
@@ -24,6 +24,7 @@ class StillReferencedError(ApiError):
 
     status = 409
     detail = "It is still used elsewhere and cannot be deleted."
+    errors = ({"code": "still_referenced"},)
 
 
 class AlreadyTakenError(ApiError):
@@ -51,7 +52,8 @@ class VersionConflictError(ApiError):
     detail = "It has been changed since it was read: read it again, and decide anew."
 
     def __init__(self, current_version: int) -> None:
-        self.current_version = current_version
+        entry = {"pointer": "/version", "code": "changed_meanwhile", "current_version": current_version}
+        self.errors = (entry,)
 
 
 class KeyUsedDifferentlyError(ApiError):

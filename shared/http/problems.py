@@ -39,11 +39,14 @@ SENTENCES = {
     "literal_error": "must be one of {expected}",
     "missing": "is required",
     "object_type": "must be a JSON object",
+    "read_only": "cannot be changed",
     "string_pattern_mismatch": "has characters that it must not have, or too many",
     "string_too_long": "must have at most {max_length:,} characters",
     "string_too_short": "must have at least {min_length:,} characters",
     "string_type": "must be text",
     "string_unicode": "must not contain characters that cannot be stored",
+    "uuid_parsing": "cannot be changed",
+    "uuid_type": "cannot be changed",
 }
 
 

@@ -74,11 +74,12 @@ def create_bundle(
 def update_bundle(
     bundle_id: UUID, values: TokenBundleUpdate, caller: Caller, conditions: Preconditions = UNCONDITIONAL
 ) -> TokenBundleRead:
-    """Change the fields that are given; what changes nothing makes no new version.
+    """Change the fields that are given, from the version that is; what changes nothing makes no new version.
 
     Raises NotFoundError, and why a condition does not hold.
     """
     changes = with_folded_name(values.model_dump(exclude_unset=True))
+    conditions = conditions._replace(version=changes.pop("version", None))
     with writing() as connection:
         outcome = BUNDLES.update(connection, bundle_id, changes, caller.entry("updated"), conditions)
     return show_bundle(outcome.settled())

@@ -30,14 +30,15 @@ CONTRACT = {
     f"GET {BUNDLES}": Operation({200, 400}, {"page", "per_page", "include_inactive", "q", "sort"}, set()),
     f"POST {BUNDLES}": Operation({201, 400, 413, 415, 422}, {"Idempotency-Key"}, CREATED),
     f"GET {BUNDLE}": Operation({200, 304, 400, 404, 412}, CONDITIONAL, ETAG),
-    f"PUT {BUNDLE}": Operation({200, 400, 404, 412, 413, 415}, CONDITIONAL, ETAG),
-    f"PATCH {BUNDLE}": Operation({200, 400, 404, 412, 413, 415}, CONDITIONAL, ETAG),
+    f"PUT {BUNDLE}": Operation({200, 400, 404, 409, 412, 413, 415}, CONDITIONAL, ETAG),
+    f"PATCH {BUNDLE}": Operation({200, 400, 404, 409, 412, 413, 415}, CONDITIONAL, ETAG),
     f"DELETE {BUNDLE}": Operation({200, 400, 404, 409, 412}, CONDITIONAL, set()),
     f"POST {BUNDLE}/activate": Operation({200, 400, 404, 412}, CONDITIONAL, ETAG),
     f"POST {BUNDLE}/deactivate": Operation({200, 400, 404, 412}, CONDITIONAL, ETAG),
     f"GET {BUNDLE}/history": Operation({200, 400, 404}, {"bundle_id", "page", "per_page"}, set()),
 }
 HEADERS_OF_ERRORS = {"401": {"WWW-Authenticate"}, "503": {"Retry-After"}}
+AS_READ = {"id", "currency", "version", "created_at", "updated_at"}
 OPERATIONS = {
     f"{method.upper()} {path}": operation
     for path, operations in DOCUMENT["paths"].items()
@@ -106,6 +107,15 @@ def test_it_has_the_headers_of_the_contract(key: str) -> None:
         assert resolved(response)["headers"].keys() == {*expected, "Cache-Control"}, status
 
 
+def test_what_was_read_may_be_sent_back_in_an_update_alone() -> None:
+    read, create, update = (
+        DOCUMENT["components"]["schemas"][f"TokenBundle{name}"]["properties"].keys()
+        for name in ("Read", "Create", "Update")
+    )
+    assert update == read
+    assert create == read - AS_READ
+
+
 def test_a_merge_patch_is_for_patch() -> None:
     bodies = {
         key: operation.get("requestBody", {}).get("content", {}) for key, operation in OPERATIONS.items()
@@ -114,6 +124,15 @@ def test_a_merge_patch_is_for_patch() -> None:
         f"PATCH {BUNDLE}"
     }
     assert all("application/json" in body for body in bodies.values() if body)
+
+
+def test_a_conflict_is_for_programs_too() -> None:
+    for key, code in ((f"PUT {BUNDLE}", "changed_meanwhile"), (f"DELETE {BUNDLE}", "still_referenced")):
+        example = resolved(OPERATIONS[key]["responses"]["409"])["content"]["application/problem+json"][
+            "example"
+        ]
+        (error,) = example["errors"]
+        assert (error["code"], error["detail"]) == (code, example["detail"])
 
 
 @each_operation

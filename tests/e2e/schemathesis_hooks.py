@@ -16,7 +16,9 @@ def before_call(_: schemathesis.HookContext, case: schemathesis.Case[Any], __: d
         keys = {key.removeprefix("-"): key for key in sort.split(",")}
         case.query["sort"] = ",".join(keys.values())
     if is_valid and isinstance(case.body, dict):
-        case.body = {name: _written(name, value) for name, value in case.body.items()}
+        path = case.path_parameters or {}
+        as_it_is = {"id": path.get("bundle_id"), "currency": "EUR"}
+        case.body = {name: as_it_is.get(name, _written(name, value)) for name, value in case.body.items()}
 
 
 def _written(name: str, value: Any) -> Any:

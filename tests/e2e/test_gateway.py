@@ -226,9 +226,7 @@ class TestRequests:
         bundle = admin.post(BUNDLES, json={"name": "n", "token_amount": 1, "price": 1}).json()["bundle"]
         place = f"{BUNDLES}/{bundle['id']}"
 
-        answer = admin.patch(
-            place, content=b"\xef\xbb\xbf" + json.dumps({"name": bundle["name"]}).encode(), headers=headers
-        )
+        answer = admin.patch(place, content=b"\xef\xbb\xbf" + json.dumps(bundle).encode(), headers=headers)
 
         assert (answer.status_code, answer.json()) == (200, {"bundle": bundle})
 

@@ -27,5 +27,6 @@ class TestDelete:
         assert answer.status == 409
         assert answer.json["title"] == "Conflict"
         assert "deactivate" in answer.json["detail"]
+        assert answer.json["errors"] == [{"detail": answer.json["detail"], "code": "still_referenced"}]
         assert "purchase" not in answer.text
         assert request("GET", f"/{bundle['id']}").bundle == bundle

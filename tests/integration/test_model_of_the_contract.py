@@ -134,20 +134,47 @@ WRONG = {
     ],
     "is_active": ["null", "1", '"true"', '"off"'],
     "sort_order": ['"5"', '" "', "1.5", "false", "2147483648", "-2147483649"],
+    "colour": ['"red"'],
+    "__proto__": ["{}"],
+}  # fmt: skip
+WRONG_IN_A_CREATION = WRONG | {
     "id": [f'"{UNKNOWN}"'],
     "currency": ['"EUR"'],
     "version": ["1"],
     "created_at": ['"2026-01-01T00:00:00Z"'],
     "updated_at": ["null"],
-    "colour": ['"red"'],
-    "__proto__": ["{}"],
-}  # fmt: skip
-WRONG_FIELDS = st.lists(
-    st.sampled_from([(name, value) for name, values in WRONG.items() for value in values]),
-    min_size=1,
-    max_size=3,
-    unique_by=lambda wrong: wrong[0],
-).map(dict)
+}
+WRONG_IN_AN_UPDATE = WRONG | {
+    "id": [f'"{UNKNOWN}"', f'"{NO_UUID}"', "null", "1"],
+    "currency": ['"USD"', '"eur"', "null"],
+    "version": ["null", '"1"', "1.0", "true", "9223372036854775808"],
+}
+
+
+def wrong_fields(wrong: Mapping[str, list[str]]) -> st.SearchStrategy[dict[str, str]]:
+    return st.lists(
+        st.sampled_from([(name, value) for name, values in wrong.items() for value in values]),
+        min_size=1,
+        max_size=3,
+        unique_by=lambda wrong: wrong[0],
+    ).map(dict)
+
+
+GIVEN_TWICE = st.just("") | st.sampled_from(FIELDS)
+# What an update may send back of a bundle of version {v}: with another version it is a conflict.
+CURRENT_VERSION = "{v}"
+ANYTHING = st.sampled_from(["null", "5", '"x"', "[]", '"2026-01-01T00:00:00Z"'])
+AS_READ = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": st.sampled_from(['"{id}"', '"{simple_id}"']),
+        "currency": st.just('"EUR"'),
+        "version": st.just(CURRENT_VERSION)
+        | st.sampled_from(["{before}", "{after}", "{v}0", "-1", "9223372036854775807"]),
+        "created_at": ANYTHING,
+        "updated_at": ANYTHING,
+    },
+)
 
 # Each with its meaning for a bundle of version {v}: whether it names the version strongly, and weakly.
 ENTITY_TAGS: dict[str, tuple[bool, bool]] = {
@@ -164,7 +191,15 @@ ENTITY_TAGS: dict[str, tuple[bool, bool]] = {
     '"", "x"': (False, False),
 }
 GARBAGE_TAGS = ["{v}", '"{v}', "'{v}'", 'w/"{v}"', '*, "{v}"', '"{before}" "{v}"', "", ","]
-IF_MATCH = st.one_of(st.none(), st.just('"{v}"'), st.sampled_from([*ENTITY_TAGS, *GARBAGE_TAGS]))
+ANY_TAGS = st.sampled_from([*ENTITY_TAGS, *GARBAGE_TAGS])
+# If-Match and If-None-Match, mostly such that there is something to see of the other one.
+CONDITIONS = st.tuples(
+    st.one_of(st.none(), st.just('"{v}"'), ANY_TAGS),
+    st.one_of(st.none(), st.none(), st.just('"{before}"'), ANY_TAGS),
+)
+UNCONDITIONAL = (None, None)
+Conditions = tuple[str | None, str | None]
+HEADERS = ("If-Match", "If-None-Match")
 
 PAGES = st.fixed_dictionaries(
     {},
@@ -198,12 +233,12 @@ WRONG_PARAMETERS = st.sampled_from(
 )
 
 
-def in_json(fields: Mapping[str, Written | str]) -> str:
-    members = [
-        f"{json.dumps(name)}: {value if isinstance(value, str) else value.json}"
+def in_json(fields: Mapping[str, Written | str], twice: str = "") -> str:
+    members = {
+        name: f"{json.dumps(name)}: {value if isinstance(value, str) else value.json}"
         for name, value in fields.items()
-    ]
-    return f"{{{', '.join(members)}}}"
+    }
+    return f"{{{', '.join([*members.values(), *filter(None, [members.get(twice)])])}}}"
 
 
 def time_of(shown: Mapping[str, Any], name: str) -> datetime:
@@ -237,12 +272,12 @@ def assert_wrong(
     answer: Answer,
     *,
     fields: Collection[str] = (),
-    header: str | None = None,
+    headers: Collection[str] = (),
     parameter: str | None = None,
 ) -> None:
     errors = assert_problem(answer, 400)["errors"]
     expected = [("pointer", f"/{name}") for name in fields]
-    expected += [("header", header)] if header else []
+    expected += [("header", name) for name in headers]
     expected += [("parameter", parameter)] if parameter else []
     assert sorted(next(iter(error.items())) for error in errors) == sorted(expected)
 
@@ -303,9 +338,10 @@ class Catalogue(RuleBasedStateMachine):
             bundle_id = self.remembered[subject, key].answer.bundle["id"]
             match event:
                 case "update":
-                    self.update(bundle_id, "PATCH", {"sort_order": written(len(self.known))}, None, subject)
+                    changed = {"sort_order": written(len(self.known))}
+                    self.update(bundle_id, "PATCH", changed, {}, UNCONDITIONAL, subject)
                 case "delete":
-                    self.delete(bundle_id, None, subject)
+                    self.delete(bundle_id, UNCONDITIONAL, subject)
             created.append(self._create_with_key(key, subject, body | changes))
         return multiple(*filter(None, created))
 
@@ -325,20 +361,31 @@ class Catalogue(RuleBasedStateMachine):
 
     @rule(
         body=WHOLE_BODIES,
-        wrong=WRONG_FIELDS | st.just({}),
+        wrong=wrong_fields(WRONG_IN_A_CREATION) | st.just({}),
         missing=st.sets(st.sampled_from(sorted(REQUIRED))),
+        twice=GIVEN_TWICE,
         key=st.sampled_from([None, "k", "", "two words", "k" * 256, "ü"]),
+        names_nobody=st.booleans(),
     )
     def create_wrongly(
-        self, body: dict[str, Written], wrong: dict[str, str], missing: set[str], key: str | None
+        self,
+        body: dict[str, Written],
+        wrong: dict[str, str],
+        missing: set[str],
+        twice: str,
+        key: str | None,
+        names_nobody: bool,
     ) -> None:
         missing -= wrong.keys()
-        wrong_key = key not in {None, "k"}
-        assume(wrong or missing or wrong_key)
+        fields = {name: value for name, value in body.items() if name not in missing} | wrong
+        doubled = fields.keys() & {twice}
+        wrong_key = key not in {None, "k"} or (names_nobody and key is not None)
+        assume(wrong or missing or doubled or wrong_key)
         headers = {} if key is None else {"Idempotency-Key": key}
-        rest = {name: value for name, value in body.items() if name not in missing}
-        answer = request("POST", body=in_json({**rest, **wrong}), headers=headers)
-        assert_wrong(answer, fields=missing | wrong.keys(), header="Idempotency-Key" if wrong_key else None)
+        claims: dict[str, str] | None = {} if names_nobody else None
+        answer = request("POST", body=in_json(fields, twice), headers=headers, claims=claims)
+        headers_named = ["Idempotency-Key"] if wrong_key else []
+        assert_wrong(answer, fields=missing | wrong.keys() | doubled, headers=headers_named)
 
     def _created(self, answer: Answer, body: Mapping[str, Written], subject: str) -> str:
         assert answer.status == 201, answer
@@ -365,58 +412,82 @@ class Catalogue(RuleBasedStateMachine):
         bundle_id=ids,
         method=st.sampled_from(["PUT", "PATCH"]),
         body=PARTIAL_BODIES,
-        if_match=IF_MATCH,
+        as_read=st.just({}) | AS_READ,
+        conditions=CONDITIONS,
         subject=st.sampled_from(CALLERS),
     )
     def update(
-        self, bundle_id: str, method: str, body: dict[str, Written], if_match: str | None, subject: str
+        self,
+        bundle_id: str,
+        method: str,
+        body: dict[str, Written],
+        as_read: dict[str, str],
+        conditions: Conditions,
+        subject: str,
     ) -> None:
-        answer = self._send(method, bundle_id, "", if_match, subject, in_json(body))
-        if self._is_admitted(answer, bundle_id, if_match):
-            self._changed(
-                answer, bundle_id, "updated", {n: value.stored for n, value in body.items()}, subject
-            )
-
-    @rule(bundle_id=ids, method=st.sampled_from(["PUT", "PATCH"]), names=st.sets(st.sampled_from(FIELDS)))
-    def save_what_is_shown(self, bundle_id: str, method: str, names: set[str]) -> None:
-        shown = {name: self.known[bundle_id].shown[name] for name in names}
-        answer = self._send(method, bundle_id, "", None, "admin-2", json.dumps(shown))
-        if self._is_admitted(answer, bundle_id, None):
-            self._changed(answer, bundle_id, "updated", {}, "admin-2")
+        sent = {name: self._filled(bundle_id, value) for name, value in as_read.items()}
+        answer = self._send(method, bundle_id, "", conditions, subject, in_json({**body, **sent}))
+        if self._is_admitted(answer, bundle_id, conditions, as_read.get("version", CURRENT_VERSION)):
+            fields = {name: value.stored for name, value in body.items()}
+            self._changed(answer, bundle_id, "updated", fields, subject)
 
     @rule(
         bundle_id=ids,
         method=st.sampled_from(["PUT", "PATCH"]),
+        names=st.none() | st.sets(st.sampled_from(FIELDS)),
+    )
+    def save_what_is_shown(self, bundle_id: str, method: str, names: set[str] | None) -> None:
+        shown = self.known[bundle_id].shown
+        sent = shown if names is None else {name: shown[name] for name in names}
+        answer = self._send(method, bundle_id, "", UNCONDITIONAL, "admin-2", json.dumps(sent))
+        if self._is_admitted(answer, bundle_id, UNCONDITIONAL):
+            self._changed(answer, bundle_id, "updated", {}, "admin-2")
+
+    @rule(
+        bundle_id=ids | st.sampled_from([NO_UUID, UNKNOWN]),
+        method=st.sampled_from(["PUT", "PATCH"]),
         body=PARTIAL_BODIES,
-        wrong=WRONG_FIELDS,
-        tag=IF_MATCH,
+        wrong=wrong_fields(WRONG_IN_AN_UPDATE) | st.just({}),
+        twice=GIVEN_TWICE,
+        conditions=CONDITIONS,
     )
     def update_wrongly(
-        self, bundle_id: str, method: str, body: dict[str, Written], wrong: dict[str, str], tag: str | None
+        self,
+        bundle_id: str,
+        method: str,
+        body: dict[str, Written],
+        wrong: dict[str, str],
+        twice: str,
+        conditions: Conditions,
     ) -> None:
-        answer = self._send(method, bundle_id, "", tag, CALLERS[0], in_json({**body, **wrong}))
+        # Another id is no other one than that of a path that has none.
+        assume(bundle_id not in {NO_UUID, UNKNOWN} or wrong.get("id") != f'"{UNKNOWN}"')
+        fields: dict[str, Written | str] = {**body, **wrong}
+        doubled = fields.keys() & {twice}
+        assume(wrong or doubled)
+        answer = self._send(method, bundle_id, "", conditions, CALLERS[0], in_json(fields, twice))
         # What is wrong with the request comes before the bundle is looked up.
-        assert_wrong(answer, fields=wrong.keys(), header="If-Match" if tag in GARBAGE_TAGS else None)
+        assert_wrong(answer, fields=wrong.keys() | doubled, headers=self._garbage(conditions))
 
     @rule(
         bundle_id=ids,
         active=st.booleans(),
-        if_match=IF_MATCH,
+        conditions=CONDITIONS,
         subject=st.sampled_from(CALLERS),
         body=st.sampled_from([None, "", "{}", '{"is_active": "?"}', "no JSON"]),
     )
     def set_active(
-        self, bundle_id: str, active: bool, if_match: str | None, subject: str, body: str | None
+        self, bundle_id: str, active: bool, conditions: Conditions, subject: str, body: str | None
     ) -> None:
         action = "activate" if active else "deactivate"
-        answer = self._send("POST", bundle_id, f"/{action}", if_match, subject, body)
-        if self._is_admitted(answer, bundle_id, if_match):
+        answer = self._send("POST", bundle_id, f"/{action}", conditions, subject, body)
+        if self._is_admitted(answer, bundle_id, conditions):
             self._changed(answer, bundle_id, f"{action}d", {"is_active": active}, subject)
 
-    @rule(bundle_id=ids, if_match=IF_MATCH, subject=st.sampled_from(CALLERS))
-    def delete(self, bundle_id: str, if_match: str | None, subject: str) -> None:
-        answer = self._send("DELETE", bundle_id, "", if_match, subject)
-        if self._is_admitted(answer, bundle_id, if_match):
+    @rule(bundle_id=ids, conditions=CONDITIONS, subject=st.sampled_from(CALLERS))
+    def delete(self, bundle_id: str, conditions: Conditions, subject: str) -> None:
+        answer = self._send("DELETE", bundle_id, "", conditions, subject)
+        if self._is_admitted(answer, bundle_id, conditions):
             assert answer.status == 200
             assert list(answer.json) == ["message"]
             bundle = self.known[bundle_id]
@@ -429,28 +500,48 @@ class Catalogue(RuleBasedStateMachine):
         method: str,
         bundle_id: str,
         path: str,
-        if_match: str | None,
+        conditions: Conditions,
         subject: str,
         body: str | None = None,
     ) -> Answer:
-        headers = {} if if_match is None else {"If-Match": self._tags(bundle_id, if_match)}
+        headers = self._headers(bundle_id, conditions)
         return request(method, f"/{bundle_id}{path}", headers=headers, subject=subject, body=body)
 
-    def _tags(self, bundle_id: str, tags: str) -> str:
-        version = self.known[bundle_id].shown["version"]
-        return tags.format(v=version, before=version - 1, after=version + 1)
+    def _headers(self, bundle_id: str, conditions: Conditions) -> dict[str, str]:
+        named = zip(HEADERS, conditions, strict=True)
+        return {name: self._filled(bundle_id, tags) for name, tags in named if tags is not None}
+
+    def _filled(self, bundle_id: str, text: str) -> str:
+        version = self.known[bundle_id].shown["version"] if bundle_id in self.known else 1
+        simple_id = bundle_id.replace("-", "").upper()
+        return text.format(
+            v=version, before=version - 1, after=version + 1, id=bundle_id, simple_id=simple_id
+        )
 
     def _exists(self, bundle_id: str) -> bool:
         return not self.known[bundle_id].deleted
 
-    def _is_admitted(self, answer: Answer, bundle_id: str, if_match: str | None) -> bool:
+    def _garbage(self, conditions: Conditions) -> list[str]:
+        return [name for name, tags in zip(HEADERS, conditions, strict=True) if tags in GARBAGE_TAGS]
+
+    def _is_admitted(
+        self, answer: Answer, bundle_id: str, conditions: Conditions, version: str = CURRENT_VERSION
+    ) -> bool:
         """Tell whether the request may change something, and check the answer when it may not."""
-        if if_match in GARBAGE_TAGS:
-            assert_wrong(answer, header="If-Match")
+        if_match, if_none_match = conditions
+        if garbage := self._garbage(conditions):
+            assert_wrong(answer, headers=garbage)
         elif not self._exists(bundle_id):
             assert_problem(answer, 404)
         elif if_match is not None and not ENTITY_TAGS[if_match][0]:
+            detail = assert_problem(answer, 412)["detail"]
+            assert ("weakened" in detail) == ("W/" in if_match) or if_none_match == "*"
+        elif if_none_match is not None and ENTITY_TAGS[if_none_match][1]:
             assert_problem(answer, 412)
+        elif version != CURRENT_VERSION:
+            (error,) = assert_problem(answer, 409)["errors"]
+            assert (error["pointer"], error["code"]) == ("/version", "changed_meanwhile")
+            assert error["current_version"] == self.known[bundle_id].shown["version"]
         else:
             return True
         return False
@@ -491,14 +582,21 @@ class Catalogue(RuleBasedStateMachine):
 
     # Reading
 
-    @rule(bundle_id=ids, if_none_match=st.none() | st.sampled_from([*ENTITY_TAGS, *GARBAGE_TAGS]))
-    def get(self, bundle_id: str, if_none_match: str | None) -> None:
-        headers = {} if if_none_match is None else {"If-None-Match": self._tags(bundle_id, if_none_match)}
+    @rule(bundle_id=ids, if_match=st.none() | ANY_TAGS, if_none_match=st.none() | ANY_TAGS)
+    def get(self, bundle_id: str, if_match: str | None, if_none_match: str | None) -> None:
+        headers = self._headers(bundle_id, (if_match, if_none_match))
         answer = request("GET", f"/{bundle_id}", headers=headers)
+        if if_match in GARBAGE_TAGS:
+            assert_wrong(answer, headers=["If-Match"])
+            return
         if not self._exists(bundle_id):
             assert_problem(answer, 404)
             return
+        if if_match is not None and not ENTITY_TAGS[if_match][0]:
+            assert_problem(answer, 412)
+            return
         bundle = self.known[bundle_id]
+        assert answer.headers["cache-control"] == "private, no-cache"
         assert answer.headers["etag"] == bundle.tag
         if ENTITY_TAGS.get(if_none_match or "", (False, False))[1]:
             assert (answer.status, answer.text) == (304, "")
@@ -528,6 +626,19 @@ class Catalogue(RuleBasedStateMachine):
     def list_wrongly(self, wrong: tuple[str, str]) -> None:
         name, value = wrong
         assert_wrong(request("GET", query={name: value}), parameter=name)
+
+    @rule(
+        route=st.sampled_from(
+            [("GET", ""), ("POST", ""), *((method, f"/{{}}{path}") for method, path in ROUTES_OF_ONE)]
+        ),
+        bundle_id=ids | st.sampled_from([NO_UUID, UNKNOWN]),
+        name=st.sampled_from(["page", "sort", "colour"]),
+    )
+    def give_a_parameter_twice(self, route: tuple[str, str], bundle_id: str, name: str) -> None:
+        method, path = route
+        body = {"name": "n", "token_amount": 1, "price": 1} if route == ("POST", "") else {}
+        query = f"{name}=1&per_page=1&{name}=2"
+        assert_wrong(request(method, path.format(bundle_id), json_body=body, query=query), parameter=name)
 
     @rule(bundle_id=ids, pages=PAGES)
     def list_history(self, bundle_id: str, pages: dict[str, int]) -> None:
