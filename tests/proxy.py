@@ -1,14 +1,14 @@
 """A TCP proxy in front of Postgres, which does at a chosen moment what networks and servers do."""
 
+import selectors
 import socket
 import struct
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
-from select import select
 from socketserver import BaseRequestHandler, ThreadingTCPServer
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import make_url
 
@@ -36,6 +36,7 @@ class Trap:
     fault: Fault
     # With this, an ErrorResponse with the SQLSTATE comes before the fault.
     sqlstate: str | None = None
+    once: bool = False
 
     def catches(self, data: bytes, *, from_client: bool) -> bool:
         return from_client == self.from_client and self.seen in (data.lower() if from_client else data)
@@ -63,13 +64,15 @@ class Proxy(ThreadingTCPServer):
         self.server_activate()
         self.thread.start()
 
-    def on_client(self, seen: bytes, fault: Fault, sqlstate: str | None = None) -> None:
+    def on_client(
+        self, seen: bytes, fault: Fault, sqlstate: str | None = None, *, once: bool = False
+    ) -> None:
         """Have the fault happen whenever a client sends these bytes, given in lower case."""
-        self.trap = Trap(from_client=True, seen=seen, fault=fault, sqlstate=sqlstate)
+        self.trap = Trap(from_client=True, seen=seen, fault=fault, sqlstate=sqlstate, once=once)
 
-    def on_server(self, seen: bytes, fault: Fault) -> None:
+    def on_server(self, seen: bytes, fault: Fault, *, once: bool = False) -> None:
         """Have the fault happen whenever the server sends these bytes."""
-        self.trap = Trap(from_client=False, seen=seen, fault=fault)
+        self.trap = Trap(from_client=False, seen=seen, fault=fault, once=once)
 
     def repair(self) -> None:
         """Forward again, and count anew; connections that are muted stay so."""
@@ -94,7 +97,11 @@ class Proxy(ThreadingTCPServer):
     def _forward(self, client: socket.socket, server: socket.socket) -> None:
         """Pass on what each end sends until one has ended, or a fault ends both."""
         muted = False
-        while (one := select([client, server, self.stopped], [], [])[0][0]) is not self.stopped:
+        # Not select(), which knows no descriptor above 1023.
+        ends = selectors.PollSelector()
+        for end in (client, server, self.stopped):
+            ends.register(end, selectors.EVENT_READ)
+        while (one := cast("socket.socket", ends.select()[0][0].fileobj)) is not self.stopped:
             if not (data := one.recv(65_536)):
                 return
             from_client, other = one is client, server if one is client else client
@@ -103,8 +110,10 @@ class Proxy(ThreadingTCPServer):
             trap = None if muted else self.trap
             if trap and trap.catches(data, from_client=from_client):
                 self.caught += 1
+                if trap.once:
+                    self.trap = None
                 if trap.sqlstate:
-                    one.sendall(_error_response(trap.sqlstate))
+                    one.sendall(error_response(trap.sqlstate))
                 if trap.fault is Fault.DELIVER_AND_DROP:
                     other.sendall(data)
                 if trap.fault is Fault.RESET:
@@ -117,6 +126,44 @@ class Proxy(ThreadingTCPServer):
                 other.sendall(data)
 
 
-def _error_response(sqlstate: str) -> bytes:
+class Scripted:
+    """A server that answers whatever a client sends with what comes next in its script, and then waits."""
+
+    def __init__(self, *script: bytes, pause: float = 0) -> None:
+        """Take a port; with a pause, it sends one byte at a time."""
+        self.script, self.pause = script, pause
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"postgresql://scripted@127.0.0.1:{self.listener.getsockname()[1]}/scripted"
+        self.stopped = threading.Event()
+        self.thread = threading.Thread(target=self._accept)
+
+    def __enter__(self) -> "Scripted":
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopped.set()
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
+        self.listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self.listener.accept()
+                threading.Thread(target=self._serve, args=[client], daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client, suppress(OSError):
+            for answer in self.script:
+                if not client.recv(65_536):
+                    return
+                for piece in [answer] if not self.pause else [answer[i : i + 1] for i in range(len(answer))]:
+                    client.sendall(piece)
+                    self.stopped.wait(self.pause)
+            self.stopped.wait()
+
+
+def error_response(sqlstate: str) -> bytes:
     fields = b"".join(part.encode() + b"\0" for part in ("SFATAL", "VFATAL", f"C{sqlstate}", "Mnot now"))
     return b"E" + struct.pack("!i", len(fields) + 5) + fields + b"\0"

@@ -253,7 +253,7 @@ def _ready_url(folder: Path) -> str | None:
         password = _beside(folder, "password").read_text()
     except FileNotFoundError:
         return None
-    if status[7:8] != ["ready"]:
+    if status[7:8] not in (["ready"], ["standby"]):
         return None
     return f"postgresql://postgres:{password}@127.0.0.1:{status[3]}/postgres"
 
