@@ -19,16 +19,20 @@ class NotFoundError(ApiError):
     detail = "It does not exist, or not any more."
 
 
-class StillReferencedError(ApiError):
-    """What should be deleted is still referenced by another table."""
+class ConstraintViolatedError(ApiError):
+    """What the request asks for violates a constraint: a bug unless a resource expects it."""
 
-    status = 409
-    detail = "It is still used elsewhere and cannot be deleted."
-    errors = ({"code": "still_referenced"},)
+    def __init__(self, sqlstate: str, table: str | None, constraint: str | None) -> None:
+        # All three are in the log, as the exception's arguments.
+        self.sqlstate, self.table, self.constraint = sqlstate, table, constraint
 
 
-class AlreadyTakenError(ApiError):
-    """A value that the given constraint wants unique is another row's: a bug unless a resource catches it."""
+class StillReferencedError(ConstraintViolatedError):
+    """What should be deleted is still referenced by the table, or what should be referenced is not there."""
+
+
+class AlreadyTakenError(ConstraintViolatedError):
+    """A value that the constraint wants unique is another row's."""
 
 
 class ChangedMeanwhileError(ApiError):

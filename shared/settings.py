@@ -40,6 +40,10 @@ class Currency(NamedTuple):
     decimals: int
 
 
+# How long a request may wait for the database in all, its name, password and connection included.
+REQUEST_SECONDS = 6
+
+
 @cache
 def currency(code: str) -> Currency | None:
     """Find a currency by its code."""
@@ -92,7 +96,8 @@ class Settings:
     # Where the password comes from: the URL, a token that RDS takes, or Secrets Manager.
     database_auth = cached_property(lambda _: _one_of("DATABASE_AUTH", "url", "iam", "secret"))
 
-    # Whether a pooler is in between, which refuses startup parameters that carry limits.
+    # Whether a pooler is in between, which refuses startup parameters that carry limits, and from which a
+    # prepared statement costs repetitions. It is a matter of speed: the answers are right either way.
     database_pooled = cached_property(lambda _: _one_of("DATABASE_POOLED", "false", "true") == "true")
 
     log_level = cached_property(

@@ -2,7 +2,9 @@
 
 import math
 import ssl
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
@@ -11,16 +13,16 @@ import pg8000
 from shared import errors
 from shared.database.credentials import POSTGRES_PORT, password
 from shared.database.driver import Parameter, PipelinedConnection, sqlstate
-from shared.settings import Timeouts, settings
+from shared.settings import REQUEST_SECONDS, SettingsError, Timeouts, settings
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
-STILL_REFERENCED = {"23503", "23001"}  # by a foreign key, and since Postgres 18 by one that restricts
-ALREADY_TAKEN = "23505"
-PASSWORD_REFUSED = {"28P01", "28000"}
-READ_ONLY = "25006"  # by now the server is a replica
+CONSTRAINT_VIOLATED = "23"
+PASSWORD_REFUSED = {"28P01", "28000", "08P01"}  # by Postgres, RDS Proxy, PgBouncer
+# A transaction is open, or the server has become a replica, which cannot even begin to write.
+WRONG_SERVER = ("25", "0A")
 UNAVAILABLE = (
     "08",  # connection exception
-    READ_ONLY,
+    *WRONG_SERVER,
     "40",  # deadlock, serialization failure
     "53",  # too many connections, out of memory, disk full
     "55P03",  # lock not available in time
@@ -28,8 +30,22 @@ UNAVAILABLE = (
 )
 OUTCOME_UNKNOWN = {"08007", "40003"}
 
+CONSTRAINT_ERRORS = {
+    "23503": errors.StillReferencedError,
+    "23001": errors.StillReferencedError,  # since Postgres 18, by a foreign key that restricts
+    "23505": errors.AlreadyTakenError,
+}
+
 # What we rely on, whatever database and role are set to; poolers let it through.
-SESSION = {"client_encoding": "UTF8", "TimeZone": "UTC"}
+SESSION = {
+    "client_encoding": "UTF8",
+    "DateStyle": "ISO",
+    "TimeZone": "UTC",
+    "standard_conforming_strings": "on",
+}
+
+# During a rotation the database knows the new password a moment before the secret does.
+ROTATION_SECONDS = 0.5
 
 
 class Connection:
@@ -37,10 +53,13 @@ class Connection:
 
     def __init__(self) -> None:
         self._driver: PipelinedConnection | None = None
+        self.until = math.inf
+        self.when_lost = errors.DatabaseUnavailableError
+        self.may_repeat = False
 
     def open(self) -> None:
-        """Connect, unless there is a connection that seems alive: from an idle one nothing is to be read."""
-        if self._driver is not None and self._driver.is_readable():
+        """Connect, unless there is a connection that seems alive; raises DatabaseUnavailableError."""
+        if self._driver is not None and not self._driver.is_quiet():
             self.close()
         if self._driver is None:
             timeouts = Timeouts(
@@ -48,22 +67,45 @@ class Connection:
                 settings.database_statement_timeout,
                 settings.database_lock_timeout,
             )
-            self._driver = connect(settings.database_url, timeouts, pooled=settings.database_pooled)
+            url, pooled = settings.database_url, settings.database_pooled
+            try:
+                driver = connect(url, timeouts, pooled=pooled, until=self.until)
+            except SettingsError:
+                raise
+            except Exception as error:
+                raise errors.DatabaseUnavailableError from error
+            driver.autocommit = True
+            self._driver = driver
 
     def execute(self, sql: str, *parameters: Parameter, prepared: bool = True) -> str | None:
         """Execute a statement, which is a transaction of its own, and return the one text that it selects.
 
         Do not have it `prepared` when its best plan depends on the parameters.
         """
-        assert self._driver is not None, "it is not open"  # noqa: S101
-        prepared = prepared and not settings.database_pooled
+        if self._driver is None:
+            self.open()
+        # It is given back only once it is known to be good, whatever happens until then.
+        driver, self._driver = self._driver, None
+        assert driver is not None  # noqa: S101
+        named = prepared and not settings.database_pooled
         try:
-            return self._driver.execute_pipelined(sql, parameters, prepared=prepared)
-        except BaseException as error:
-            # No other request may have one whose state nobody knows, or that leads to a replica.
-            if not isinstance(error, pg8000.DatabaseError) or sqlstate(error) == READ_ONLY:
-                self.close()
-            raise
+            return driver.execute_pipelined(sql, parameters, prepared=named, until=self.until)
+        except (pg8000.InterfaceError, OSError) as error:
+            if not self.may_repeat:
+                raise self.when_lost from error
+        except pg8000.DatabaseError as error:
+            driver.is_settled &= not sqlstate(error).startswith(WRONG_SERVER)
+            told = self.when_lost() if sqlstate(error) in OUTCOME_UNKNOWN else _translated(error)
+            # What is a bug is told without the error's own message, which may quote a value.
+            raise told from error if isinstance(told, errors.DatabaseUnavailableError) else None
+        finally:
+            if driver.is_settled:
+                self._driver = driver
+            else:
+                driver.hang_up()
+        # It may have been dead for long.
+        self.may_repeat = False
+        return self.execute(sql, *parameters, prepared=prepared)
 
     def close(self) -> None:
         """End the connection, if there is one."""
@@ -83,40 +125,37 @@ def reading() -> AbstractContextManager[Connection]:
 def writing() -> AbstractContextManager[Connection]:
     """Make a change, as a whole by one statement.
 
-    Raises DatabaseUnavailableError, OutcomeUnknownError, StillReferencedError or AlreadyTakenError.
+    Raises DatabaseUnavailableError, OutcomeUnknownError or ConstraintViolatedError.
     """
     return _session(when_lost=errors.OutcomeUnknownError)
 
 
 @contextmanager
 def _session(when_lost: type[errors.DatabaseUnavailableError]) -> Iterator[Connection]:
-    lost = errors.DatabaseUnavailableError
-    try:
-        CONNECTION.open()
-        lost = when_lost
-        yield CONNECTION
-    except (pg8000.Error, OSError) as error:
-        raise _translated(error, lost) from error
+    CONNECTION.until = time.monotonic() + REQUEST_SECONDS
+    CONNECTION.when_lost = when_lost
+    CONNECTION.may_repeat = when_lost is not errors.OutcomeUnknownError
+    CONNECTION.open()
+    yield CONNECTION
 
 
-def _translated(error: Exception, when_lost: type[errors.DatabaseUnavailableError]) -> Exception:
+def _translated(error: pg8000.DatabaseError) -> Exception:
     """Return what a caller can be told of an error; what nobody has thought of is a bug."""
-    if not isinstance(error, pg8000.DatabaseError):
-        return when_lost()
-    code = sqlstate(error)
-    if code in OUTCOME_UNKNOWN:
-        return when_lost()
-    if code in STILL_REFERENCED:
-        return errors.StillReferencedError()
-    if code == ALREADY_TAKEN:
-        return errors.AlreadyTakenError(error.args[0].get("n"))
+    code, fields = sqlstate(error), error.args[0]
     if code.startswith(UNAVAILABLE):
         return errors.DatabaseUnavailableError()
-    return RuntimeError(f"unexpected SQLSTATE {code}")
+    if code.startswith(CONSTRAINT_VIOLATED):
+        kind = CONSTRAINT_ERRORS.get(code, errors.ConstraintViolatedError)
+        return kind(code, fields.get("t"), fields.get("n"))
+    # Of the SQL or a privilege, which is told without quoting a value.
+    message = fields.get("M") if code.startswith("42") else ""
+    return RuntimeError(f"unexpected SQLSTATE {code} {message}")
 
 
-def connect(database_url: str, timeouts: Timeouts, *, pooled: bool = False) -> PipelinedConnection:
-    """Connect with the password of this moment, and when it is refused once more with a newer one."""
+def connect(
+    database_url: str, timeouts: Timeouts, *, pooled: bool = False, until: float = math.inf
+) -> PipelinedConnection:
+    """Connect with the password of this moment, by the time `until` of the monotonic clock."""
     url = urlsplit(database_url)
     # Rounded up, because to Postgres 0 milliseconds are no limit.
     limits = {
@@ -132,15 +171,45 @@ def connect(database_url: str, timeouts: Timeouts, *, pooled: bool = False) -> P
         "ssl_context": tls(url),
         "startup_params": SESSION if pooled else SESSION | limits,
     }
-    try:
-        driver = PipelinedConnection(**arguments, password=password(url))
-    except pg8000.DatabaseError as error:
-        if settings.database_auth != "secret" or sqlstate(error) not in PASSWORD_REFUSED:
-            raise
-        driver = PipelinedConnection(**arguments, password=password(url, again=True))
+    # Enough for an address of the host that is silent and another that is not.
+    until = min(until, time.monotonic() + 2 * timeouts.connect)
+
+    def log_in(*, again: bool = False) -> PipelinedConnection:
+        while True:
+            try:
+                return PipelinedConnection(**arguments, password=password(url, again=again))
+            except pg8000.Error as error:
+                refused = sqlstate(error) in PASSWORD_REFUSED and settings.database_auth == "secret"
+                if not refused or time.monotonic() > until - 2 * ROTATION_SECONDS:
+                    raise
+            time.sleep(ROTATION_SECONDS if again else 0)
+            again = True
+
+    driver = _in_time(log_in, until)
     # A second more than the server has: it gives up first if it can, and then the connection is still good.
-    driver.settimeout(timeouts.statement + 1)
+    driver.patience = timeouts.statement + 1
     return driver
+
+
+def _in_time(make: Callable[[], PipelinedConnection], until: float) -> PipelinedConnection:
+    """Make it in a thread, because some of what that waits for, such as a name look-up, has no limit."""
+    made: list[PipelinedConnection | BaseException] = []
+
+    def run() -> None:
+        try:
+            driver = make()
+            made.append(driver) if time.monotonic() < until else driver.hang_up()
+        except BaseException as error:
+            made.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(max(0, until - time.monotonic()))
+    if not made:
+        raise TimeoutError("Postgres is not reached in time.")
+    if isinstance(made[0], BaseException):
+        raise made.pop()
+    return made[0]
 
 
 def tls(url: SplitResult) -> ssl.SSLContext | bool:

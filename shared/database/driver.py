@@ -6,12 +6,15 @@ https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-PIPELIN
 """
 
 import hashlib
-import select
+import math
 import socket
+import ssl
+import struct
+import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
-from struct import Struct
 from typing import Any
 from uuid import UUID
 
@@ -22,9 +25,16 @@ Parameter = str | int | UUID | None
 
 # Of a name: it is there already, it is not, its result has changed.
 STALE_PREPARED_STATEMENT = {"42P05", "26000", "0A000"}
+# How the next transaction begins when this one was refused for what role or database make it by default.
+_BEGIN = {
+    "40001": "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    "25006": "SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE",
+}
+# Of an error; the others, such as its detail, may hold values of rows, which no log may keep.
+_SAFE_FIELDS = frozenset("SVCMHstcdnPFLR")
 
 _READ_BYTES = 32 * 1024
-_COUNT, _LENGTH = Struct("!H"), Struct("!i")
+_COUNT, _LENGTH = struct.Struct("!H"), struct.Struct("!i")
 _NULL = _LENGTH.pack(-1)
 _PARAMETERS_AS_TEXT, _RESULTS_AS_TEXT = _COUNT.pack(0), _COUNT.pack(0)
 _ONE_TEXT = (str,)
@@ -38,16 +48,33 @@ class PipelinedConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 ha
         super().__init__(**arguments)
         self._prepared: set[bytes] = set()
         self._received = b""
+        self.patience = self._until = math.inf
+        self.is_settled = True
+        if sys.platform == "linux":
+            # Else a peer that has gone without a word is waited for like one that is slow.
+            milliseconds = int(arguments["timeout"] * 1000)
+            self._usock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+        self._usock.settimeout(0)
+        with suppress(OSError):
+            if self._sock.peek():
+                self.hang_up()
+                raise pg8000.InterfaceError("The server has said more than that it is ready.")
 
-    def settimeout(self, seconds: float) -> None:
-        """Have the socket wait no longer than that for the server."""
-        self._usock.settimeout(seconds)
+    def is_quiet(self) -> bool:
+        """Tell whether it may be used: the server has said nothing since its last answer, nor gone."""
+        self._usock.settimeout(0)
+        try:
+            self._usock.recv(1)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return self.is_settled
+        except OSError:
+            pass
+        return False
 
-    def is_readable(self) -> bool:
-        """Tell whether the server has said something, or has gone."""
-        poll = select.poll()
-        poll.register(self._usock, select.POLLIN)
-        return bool(poll.poll(0))
+    def close(self) -> None:
+        """Say goodbye, perhaps to nobody: pg8000 does so when a login fails, and would forget why it did."""
+        with suppress(pg8000.InterfaceError):
+            super().close()
 
     def hang_up(self) -> None:
         """End the connection at once, so that the server gives up its transaction and its locks."""
@@ -58,52 +85,91 @@ class PipelinedConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 ha
             self._sock.close()
         self._usock.close()
 
-    def execute_pipelined(self, sql: str, parameters: Sequence[Parameter], *, prepared: bool) -> str | None:
+    def execute_pipelined(
+        self, sql: str, parameters: Sequence[Parameter], *, prepared: bool, until: float = math.inf
+    ) -> str | None:
         """Execute a statement with at most one row of one column, and return that as text.
 
         A `prepared` one is parsed once by the server, under a name that can mean no other SQL.
+        Raises TimeoutError at the time `until` of the monotonic clock.
         """
         name = _name(sql) if prepared else core.NULL_BYTE
-        parse, bind = _parse(name, sql), _bind(name, parameters)
-        if not prepared:
-            return self._flush(sql, parse, bind)
-        known = name in self._prepared
-        self._prepared.add(name)
+        anew, bind = _parse(name, sql), _bind(name, parameters)
+        begin, parse = b"", b"" if name in self._prepared else anew
+        if prepared:
+            self._prepared.add(name)
+            # All in one flush, because behind a pooler the next server may know other names.
+            anew = _message(core.CLOSE, core.STATEMENT + name) + anew
+        self._until = until
         try:
-            return self._flush(sql, b"" if known else parse, bind)
-        except pg8000.DatabaseError as error:
-            if sqlstate(error) not in STALE_PREPARED_STATEMENT:
-                raise
-        # Nothing was done. All in one flush, because behind a pooler the next server may know other names.
-        return self._flush(sql, _message(core.CLOSE, core.STATEMENT + name), parse, bind)
+            while True:
+                try:
+                    return self._flush(sql, begin, parse, bind)
+                except pg8000.DatabaseError as error:
+                    code = sqlstate(error)
+                    # In these cases nothing was done; each is cured once.
+                    if prepared and parse is not anew and code in STALE_PREPARED_STATEMENT:
+                        parse = anew
+                    elif not begin and code in _BEGIN:
+                        parse, setting = anew, _parse(core.NULL_BYTE, _BEGIN[code])
+                        begin = setting + _bind(core.NULL_BYTE, ()) + core.EXECUTE_MSG
+                    else:
+                        raise
+        finally:
+            self._until = math.inf
 
     def _flush(self, sql: str, *messages: bytes) -> str | None:
         context = core.Context(sql, columns=[], input_funcs=_ONE_TEXT)
-        self._usock.sendall(b"".join([*messages, core.EXECUTE_MSG, core.SYNC_MSG]))
-        self.handle_messages(context)
+        self.is_settled = False
+        unsent = memoryview(b"".join([*messages, core.EXECUTE_MSG, core.SYNC_MSG]))
+        while unsent:
+            self._limit_wait()
+            unsent = unsent[self._usock.send(unsent) :]
+        try:
+            self.handle_messages(context)
+        except (LookupError, ValueError, struct.error) as error:
+            raise pg8000.InterfaceError("The server does not speak Postgres' protocol.") from error
         return context.rows[0][0] if context.rows else None
+
+    def _limit_wait(self) -> None:
+        """Let the socket wait for what is left: its own limit is for each of many waits."""
+        seconds = min(self.patience, self._until - time.monotonic())
+        if seconds <= 0:
+            raise TimeoutError("The time for the statement is up.")
+        self._usock.settimeout(seconds if seconds < math.inf else None)
 
     def handle_messages(self, context: core.Context) -> None:
         """Read what the server answers up to ReadyForQuery, in pieces as large as they come."""
         data, start, code = self._received, 0, b""
         while code != core.READY_FOR_QUERY:
             while len(data) < (end := _end_of_message(data, start)):
-                piece = self._sock.read1(_READ_BYTES)
+                self._limit_wait()
+                piece = self._usock.recv(_READ_BYTES)
                 if not piece:
-                    raise pg8000.InterfaceError("network error")
+                    raise pg8000.InterfaceError("The server has gone.") from context.error
                 data, start = data[start:] + piece, 0
             code = data[start : start + 1]
             self.message_types[code](data[start + _HEADER_BYTES : end], context)
             start = end
-        # A notice may follow at any time, and begin in the same piece.
         self._received = data[start:]
+        committed = self._transaction_status == core.IDLE or not self.autocommit
+        self.is_settled = committed and not self._received
+        if not committed and context.error is None:
+            context.error = pg8000.DatabaseError({"C": "25001", "M": "a transaction is left open"})
         if context.error is not None:
             raise context.error
 
+    def handle_ERROR_RESPONSE(self, data: bytes, context: core.Context) -> None:  # noqa: N802 - pg8000's name
+        """Keep an error without what it tells of rows, which would end in a log."""
+        super().handle_ERROR_RESPONSE(data, context)
+        fields = context.error.args[0]
+        context.error = pg8000.DatabaseError({key: fields[key] for key in fields if key in _SAFE_FIELDS})
 
-def sqlstate(error: pg8000.DatabaseError) -> str:
-    """Postgres' five characters for the kind of error."""
-    return str(error.args[0].get("C", ""))
+
+def sqlstate(error: pg8000.Error) -> str:
+    """Postgres' five characters for the kind of error; nothing when it is not Postgres that speaks."""
+    fields = error.args[0] if error.args else None
+    return str(fields.get("C", "")) if isinstance(fields, dict) else ""
 
 
 def _end_of_message(data: bytes, start: int) -> int:
@@ -111,6 +177,8 @@ def _end_of_message(data: bytes, start: int) -> int:
     if len(data) < start + _HEADER_BYTES:
         return start + _HEADER_BYTES
     length: int = _LENGTH.unpack_from(data, start + 1)[0]
+    if length < _LENGTH.size:
+        raise ValueError("A message cannot be shorter than its header.")
     return start + 1 + length
 
 

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from shared.callers import Caller
 from shared.database import reading, writing
-from shared.errors import KeyUsedDifferentlyError, NotFoundError, StillReferencedError
+from shared.errors import ApiError, KeyUsedDifferentlyError, NotFoundError, StillReferencedError
 from shared.history import ChangeRead, show_history
 from shared.paging import Page, PageQuery, show_page
 from shared.preconditions import UNCONDITIONAL, Preconditions
@@ -18,10 +18,14 @@ from shared.token_bundles.schemas import (
     show_editable_fields,
 )
 
+# Of whose foreign keys a violation is a bug.
+OWN_TABLES = {"token_bundle", "token_bundle_change", "token_bundle_idempotency_key"}
 
-class BundleInUseError(StillReferencedError):
+
+class BundleInUseError(ApiError):
     """The bundle is still referenced, such as by a purchase."""
 
+    status = 409
     detail = "It is still used elsewhere and cannot be deleted: deactivate it instead."
 
 
@@ -101,5 +105,7 @@ def delete_bundle(bundle_id: UUID, caller: Caller, conditions: Preconditions = U
         with writing() as connection:
             outcome = BUNDLES.delete(connection, bundle_id, caller.entry("deleted"), conditions)
     except StillReferencedError as error:
+        if error.table in OWN_TABLES:
+            raise
         raise BundleInUseError from error
     outcome.settled()

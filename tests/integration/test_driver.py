@@ -3,13 +3,17 @@
 import os
 import random
 import socket
+import ssl
+import time
 from collections.abc import Iterator
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from typing import Any
 from uuid import UUID
 
 import pg8000
 import pytest
+import trustme
 from sqlalchemy import Engine
 
 from shared.database.connection import connect
@@ -17,8 +21,15 @@ from shared.database.driver import PipelinedConnection
 from shared.settings import Timeouts
 from tests.integration.conftest import functions_with, url_of
 from tests.postgres import connected
-from tests.proxy import CONNECTING, Proxy
+from tests.proxy import CONNECTING, Proxy, Scripted
 
+# Of the protocol: what ends a login and a statement, and what may come at any time.
+READY = b"Z\0\0\0\5I"
+LOGIN = b"R\0\0\0\x08\0\0\0\0" + READY
+DONE = b"C\0\0\0\x0dSELECT 0\0"
+NOTICE = b"N\0\0\0\x0cSNOTICE\0"
+
+TELLING = {"D", "W", "q"}
 STATEMENTS = 6000 if os.environ.get("TEST_SIZE") == "full" else 300
 
 # A cast, and values of its type as the driver is given them.
@@ -88,8 +99,8 @@ def outcome(connection: pg8000.Connection, sql: str, values: list[Any], *, prepa
         rows = connection.execute_unnamed(sql, values).rows
         return rows[0][0] if rows else None
     except pg8000.DatabaseError as error:
-        # The schema is that of each connection's own temporary table.
-        return {key: value for key, value in error.args[0].items() if key != "s"}
+        # The schema is that of each connection's own temporary table, and ours keeps no values of rows.
+        return {key: value for key, value in error.args[0].items() if key not in {"s", *TELLING}}
 
 
 @prepared_or_not
@@ -202,24 +213,37 @@ class TestBrokenConnection:
             outcome(ours, "SELECT $1::text", ["\ud800"])
         assert outcome(ours, "SELECT $1::text", ["next"]) == "next"
 
-    def test_a_notice_that_comes_in_two_pieces(self, ours: PipelinedConnection) -> None:
-        """Half of it with one answer, and half with the next."""
-        here, there = socket.socketpair()
-        real = ours._usock, ours._sock  # noqa: SLF001
-        ours._usock, ours._sock = here, here.makefile("rwb")  # noqa: SLF001
-        try:
-            done, ready = b"C\0\0\0\x0dSELECT 0\0", b"Z\0\0\0\x05I"
-            notice = b"N\0\0\0\x0cSNOTICE\0"
-            there.sendall(done + ready + notice[:7])
-            outcome(ours, "SELECT 1", [])
-            there.sendall(notice[7:] + done + ready)
-            outcome(ours, "SELECT 1", [])
-            assert ours.notices.pop()[b"S"] == b"NOTICE"
-        finally:
-            ours._sock.close()  # noqa: SLF001
-            here.close()
-            there.close()
-            ours._usock, ours._sock = real  # noqa: SLF001
+    def test_ends_before_what_has_not_come(self, ours: PipelinedConnection) -> None:
+        until = time.monotonic() + 0.3
+        with pytest.raises(TimeoutError):
+            ours.execute_pipelined("SELECT '' FROM pg_sleep(20)", [], prepared=True, until=until)
+        assert until <= time.monotonic() < until + 1
+        assert not ours.is_settled
+
+    def test_a_time_is_for_one_statement(self, ours: PipelinedConnection) -> None:
+        until = time.monotonic() + 0.2
+        assert ours.execute_pipelined("SELECT 'soon'", [], prepared=True, until=until) == "soon"
+        time.sleep(0.2)
+        assert ours.execute_pipelined("SELECT 'later'", [], prepared=True) == "later"
+        assert ours.execute_simple("SELECT 'by pg8000'").rows == [["by pg8000"]]
+
+    def test_an_error_tells_nothing_of_a_row(self, ours: PipelinedConnection) -> None:
+        with pytest.raises(pg8000.DatabaseError) as refused:
+            ours.execute_pipelined("INSERT INTO things VALUES (-77) RETURNING ''", [], prepared=True)
+        assert "-77" not in str(refused.value)
+        assert refused.value.args[0]["n"] == "things_number_check"
+        assert ours.is_settled
+
+    @pytest.mark.parametrize(
+        "garbage", [b"?\0\0\0\4", b"Z\0\0\0\0I", b"N\xff\xff\xff\xff", b"D\0\0\0\4", b"S\0\0\0\6\xff="]
+    )
+    def test_garbage_is_no_answer(self, garbage: bytes) -> None:
+        with Scripted(LOGIN, garbage + DONE + READY) as server:
+            connection = connect(server.url, Timeouts())
+            with pytest.raises(pg8000.InterfaceError):
+                connection.execute_pipelined("SELECT ''", [], prepared=True)
+            assert not connection.is_settled
+            connection.hang_up()
 
     def test_hung_up_it_leaves_no_socket_open(self, database: Engine) -> None:
         connection = new_connection(url_of(database))
@@ -232,3 +256,64 @@ class TestBrokenConnection:
         stock.execute_unnamed("SELECT pg_terminate_backend($1::integer, 10000)", [pid])
         with pytest.raises((pg8000.Error, OSError)):
             ours.execute_pipelined("SELECT ''", [], prepared=True)
+
+
+class TestMoreThanTheAnswer:
+    """What nobody has asked for would be the answer to the next question."""
+
+    def test_with_the_login(self) -> None:
+        with (
+            Scripted(LOGIN + NOTICE, DONE + READY) as server,
+            pytest.raises(pg8000.InterfaceError, match="more than"),
+        ):
+            connect(server.url, Timeouts())
+
+    @pytest.mark.parametrize("extra", [NOTICE, NOTICE[:7], DONE + READY])
+    def test_with_an_answer(self, extra: bytes) -> None:
+        with Scripted(LOGIN, DONE + READY + extra) as server:
+            connection = connect(server.url, Timeouts())
+            assert connection.is_quiet()
+            until = time.monotonic() + 10
+            assert connection.execute_pipelined("SELECT", [], prepared=True, until=until) is None
+            assert not connection.is_quiet()
+            connection.hang_up()
+
+    @pytest.mark.parametrize("tls", [False, True], ids=["plain", "within TLS"])
+    def test_later(self, ours: PipelinedConnection, tls: bool) -> None:
+        here, there = tls_pair() if tls else socket.socketpair()
+        real = ours._usock, ours._sock  # noqa: SLF001
+        ours._usock, ours._sock = here, here.makefile("rwb")  # noqa: SLF001
+        try:
+            there.sendall(DONE + READY)
+            outcome(ours, "SELECT 1", [])
+            # To TLS 1.3, what the server says of later sessions is no answer.
+            assert ours.is_quiet()
+            there.sendall(NOTICE)
+            assert not ours.is_quiet()
+            there.sendall(DONE + READY)
+            there.close()
+            assert not ours.is_quiet()
+        finally:
+            ours._sock.close()  # noqa: SLF001
+            here.close()
+            there.close()
+            ours._usock, ours._sock = real  # noqa: SLF001
+
+
+def tls_pair() -> tuple[socket.socket, socket.socket]:
+    authority = trustme.CA()
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authority.configure_trust(client)
+    here, there = socket.socketpair()
+    with ThreadPoolExecutor(1) as thread:
+        accepted = thread.submit(server.wrap_socket, there, server_side=True)
+        return client.wrap_socket(here, server_hostname="127.0.0.1"), accepted.result()
+
+
+def test_a_peer_that_has_gone_is_not_waited_for(database: Engine) -> None:
+    """Where nothing comes back of what is sent, not even that it has arrived."""
+    with closing(connect(url_of(database), Timeouts(connect=1.5))) as connection:
+        its_socket = connection._usock  # noqa: SLF001
+        assert its_socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 1500

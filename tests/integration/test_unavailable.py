@@ -4,30 +4,39 @@ import gc
 import os
 import signal
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pg8000.native
 import pytest
-from sqlalchemy import Engine
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Engine, make_url
 
+from dev.database.postgres import postgres
 from shared.database import connection as database_connection
 from shared.database import credentials, writing
 from shared.database.driver import sqlstate
 from shared.errors import DatabaseUnavailableError, OutcomeUnknownError
+from shared.settings import REQUEST_SECONDS
 from tests.client import Answer, request
+from tests.conftest import ROOT, use_settings
 from tests.integration.at_once import VALID, live_through_a_bundle
 from tests.integration.conftest import assert_unavailable, functions_with, url_of
 from tests.integration.test_credentials import AWS, SECRET
+from tests.integration.test_driver import LOGIN, NOTICE
 from tests.postgres import connected, execute
-from tests.proxy import Fault, Proxy
+from tests.proxy import Fault, Proxy, Scripted
 from tests.waiting import until
 
 # The functions' own limit is 10 seconds.
 BOUND_SECONDS = 8
+FULL = os.environ.get("TEST_SIZE") == "full"
 # Settings with which nothing takes long.
 HASTY = {
     "DATABASE_CONNECT_TIMEOUT": "0.5",
@@ -86,9 +95,17 @@ def refused(ask: Callable[[], Answer], detail: str = DatabaseUnavailableError.de
     assert_unavailable(answer, detail)
 
 
-def lost(ask: Callable[[], Answer], proxy: Proxy, detail: str = OutcomeUnknownError.detail) -> None:
-    refused(ask, detail)
+def lost(ask: Callable[[], Answer], proxy: Proxy) -> None:
+    """A write is never repeated."""
+    refused(ask, OutcomeUnknownError.detail)
     assert proxy.caught == 1
+    proxy.repair()
+
+
+def lost_twice(ask: Callable[[], Answer], proxy: Proxy) -> None:
+    """A read is repeated once."""
+    refused(ask)
+    assert proxy.caught == 2
     proxy.repair()
 
 
@@ -168,6 +185,68 @@ class TestCannotConnect:
         refused(lambda: patch(committed, name="refused"))
         proxy.repair()
         assert get(committed).bundle == committed
+
+
+class TestDeadline:
+    """Whatever a request waits for, and however often: all of it has the one deadline."""
+
+    @pytest.fixture(autouse=True, params=[0.5, REQUEST_SECONDS] if FULL else [0.5])
+    def seconds(
+        self, request: pytest.FixtureRequest, committed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> Iterator[float]:
+        monkeypatch.setattr(database_connection, "REQUEST_SECONDS", request.param)
+        with functions_with():
+            yield request.param
+
+    def test_silent_resolver(
+        self, seconds: float, committed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        silent = threading.Event()
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: silent.wait() and [])
+        self.refused_in(seconds, committed)
+        silent.set()
+
+    def test_six_silent_addresses(
+        self, seconds: float, committed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with full_listener() as address:
+            found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address)] * 6
+            monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+            self.refused_in(seconds, committed)
+
+    def test_tls_that_stalls(self, seconds: float, committed: dict[str, Any]) -> None:
+        with Scripted(b"S") as server, functions_with(DATABASE_URL=f"{server.url}?sslmode=verify-full"):
+            self.refused_in(seconds, committed)
+
+    @pytest.mark.parametrize("logged_in", [True, False])
+    def test_server_that_trickles(self, seconds: float, logged_in: bool, committed: dict[str, Any]) -> None:
+        script = [LOGIN, NOTICE * 20] if logged_in else [NOTICE * 20]
+        with Scripted(*script, pause=0.02) as server, functions_with(DATABASE_URL=server.url):
+            self.refused_in(seconds, committed)
+
+    def test_by_default(self, committed: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(database_connection, "REQUEST_SECONDS", REQUEST_SECONDS)
+        with Scripted(LOGIN, NOTICE * 20, pause=0.05) as server, functions_with(DATABASE_URL=server.url):
+            refused(lambda: get(committed))
+
+    def refused_in(self, seconds: float, bundle: dict[str, Any]) -> None:
+        asks: list[Callable[[], Answer]] = [lambda: get(bundle), lambda: patch(bundle, name="refused")]
+        for ask in asks:
+            database_connection.CONNECTION.close()
+            began = time.monotonic()
+            assert ask().status == 503
+            assert time.monotonic() - began < seconds + 0.5
+
+
+@contextmanager
+def full_listener() -> Iterator[Any]:
+    """An address whose server takes no connection for now, which looks like one where nobody answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, ExitStack() as waiting:
+        for _ in range(4):
+            client = waiting.enter_context(socket.socket())
+            client.settimeout(0)
+            client.connect_ex(listener.getsockname())
+        yield listener.getsockname()
 
 
 class TestTooManyConnections:
@@ -303,30 +382,53 @@ class TestDeadlock:
 
 class TestReadOnly:
     def test_connection_is_left_with_the_server_that_became_a_replica(
-        self, database: Engine, committed: dict[str, Any], seen: list[str]
+        self, tmp_path: Path, seen: list[str]
     ) -> None:
         """After a failover the old server lives on, reads only, and must not keep its connections."""
-        change = f"ALTER DATABASE {database.url.database}"
-        replica = during(
-            url_of(database),
-            f"{change} SET default_transaction_read_only = on",
-            undo=["BEGIN READ WRITE", f"{change} RESET default_transaction_read_only", "COMMIT"],
-        )
-        with functions_with():
-            with replica:
-                assert get(committed).bundle == committed
-                refused(lambda: patch(committed, name="refused"))
-                refused(lambda: create("key-1"))
-                assert seen == ["25006", "25006"]
-            assert patch(committed, name="changed").bundle["version"] == 2
+        primary, replica = tmp_path / "primary", tmp_path / "replica"
+        with postgres(primary, durable=False) as url, use_settings(DATABASE_URL=url):
+            command.upgrade(Config(toml_file=ROOT / "pyproject.toml"), "head")
+            with functions_with():
+                bundle = request("POST", json_body=VALID).bundle
+        subprocess.run(["cp", "-a", primary, replica], check=True)
+        (replica / "standby.signal").touch()
+        with (
+            postgres(primary, durable=False) as url,
+            postgres(replica, durable=False) as replica_url,
+            Proxy(replica_url) as proxy,
+            functions_with(DATABASE_URL=proxy.url),
+        ):
+            assert get(bundle).bundle == bundle
+            refused(lambda: patch(bundle, name="refused"))
+            refused(lambda: create("key-1"))
+            # Not even by a transaction that says that it wants to write.
+            assert seen == ["0A000", "0A000"]
+            proxy.target = make_url(url)
+            assert patch(bundle, name="changed").bundle["version"] == 2
 
 
 class TestBrokenInMidQuery:
     @pytest.mark.parametrize("fault", [Fault.DROP, Fault.RESET, Fault.MUTE])
     def test_read(self, proxy: Proxy, committed: dict[str, Any], fault: Fault) -> None:
         proxy.on_client(b"from public.token_bundle", fault)
-        lost(lambda: get(committed), proxy, DatabaseUnavailableError.detail)
+        lost_twice(lambda: get(committed), proxy)
         assert get(committed).bundle == committed
+
+    @pytest.mark.parametrize("sqlstate", [None, "57P01"])
+    @pytest.mark.parametrize("fault", [Fault.DROP, Fault.RESET, Fault.MUTE])
+    def test_warm_connection(
+        self, proxy: Proxy, committed: dict[str, Any], fault: Fault, sqlstate: str | None
+    ) -> None:
+        """Dead for long, as behind a firewall that forgets idle ones, or by a shutdown at this moment."""
+        asks: list[Callable[[], Answer]] = [lambda: get(committed), lambda: request("GET")]
+        for ask in asks:
+            assert ask().status == 200
+            proxy.on_client(b"", fault, sqlstate, once=True)
+            assert ask().status == 200
+            assert proxy.caught == 1
+            proxy.repair()
+        proxy.on_client(b"", fault, sqlstate, once=True)
+        lost(lambda: patch(committed, name="refused"), proxy)
 
     def test_frozen_backend(self, committed: dict[str, Any]) -> None:
         with functions_with(**HASTY):
@@ -335,7 +437,6 @@ class TestBrokenInMidQuery:
                 pid = int(connection.execute("SELECT pg_backend_pid()::text") or "")
             os.kill(pid, signal.SIGSTOP)
             try:
-                refused(lambda: get(committed))
                 # In a new connection, because the server itself is well.
                 assert get(committed).bundle == committed
             finally:
@@ -407,5 +508,5 @@ class TestEveryAnswerBelongsToItsQuestion:
     def test_after_a_broken_answer(self, proxy: Proxy, committed: dict[str, Any], fault: Fault) -> None:
         for number in range(5):
             proxy.on_server(committed["id"].encode(), fault)
-            lost(lambda: get(committed), proxy, DatabaseUnavailableError.detail)
+            lost_twice(lambda: get(committed), proxy)
             live_through_a_bundle(f"bundle {number}")
