@@ -1,6 +1,7 @@
 """The password of the database, which each connection asks for when it is made."""
 
 import json
+import logging
 from functools import cache
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlencode
@@ -10,6 +11,10 @@ from shared.settings import settings
 POSTGRES_PORT = 5432
 TOKEN_SECONDS = 15 * 60
 SECRET_SECONDS = 60 * 60
+
+# Lambda's runtime sets the root logger to our level, and below INFO these tell secrets, and tokens they sign.
+for library in ("boto3", "botocore", "urllib3"):
+    logging.getLogger(library).setLevel(logging.INFO)
 
 
 def password(url: SplitResult, *, again: bool = False) -> str | None:
@@ -42,13 +47,15 @@ def _iam_token(url: SplitResult) -> str:
 
 
 def _secret_password(*, again: bool) -> str:
-    from aws_lambda_powertools.utilities.parameters import GetParameterError  # noqa: PLC0415
-
+    secret = _secrets().get(settings.database_secret, max_age=SECRET_SECONDS, force_fetch=again)
     try:
-        secret = _secrets().get(settings.database_secret, max_age=SECRET_SECONDS, force_fetch=again)
-    except GetParameterError as error:
-        raise ConnectionError(f"The password cannot be read from Secrets Manager: {error}") from error
-    return str(json.loads(secret)["password"])
+        password = json.loads(secret)["password"]
+    except (ValueError, LookupError, TypeError):
+        password = None
+    if not isinstance(password, str):
+        # Without its cause, which may quote the secret.
+        raise ConnectionError("The secret is no JSON object whose `password` is a text.") from None
+    return password
 
 
 @cache

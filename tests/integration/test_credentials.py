@@ -1,6 +1,9 @@
 """Passwords and certificates: what is trusted, what is refused, and what a rotation costs."""
 
 import json
+import logging
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -23,17 +26,21 @@ from dev.local import ROOT
 from shared.database import credentials
 from shared.database.connection import connect
 from shared.settings import Timeouts
+from tests.client import request
 from tests.conftest import use_settings
+from tests.integration.conftest import assert_unavailable, functions_with
 from tests.postgres import execute
+from tests.proxy import Fault, Proxy, Scripted, error_response
 
 AWS = {
     "AWS_ACCESS_KEY_ID": "testing",
-    "AWS_SECRET_ACCESS_KEY": "testing",
-    "AWS_SESSION_TOKEN": "session",
+    "AWS_SECRET_ACCESS_KEY": "key-of-the-test",
+    "AWS_SESSION_TOKEN": "token-of-the-test",
     "AWS_DEFAULT_REGION": "eu-central-1",
     "AWS_REGION": "eu-central-1",
 }
 SECRET = "token-bundles/api"  # noqa: S105 - a name
+TELLING = "correct-horse"
 
 
 class Server(NamedTuple):
@@ -127,6 +134,25 @@ class TestSecret:
         self.client.put_secret_value(SecretId=SECRET, SecretString=json.dumps({"password": "second"}))
         assert who_is_connected(server.url()) == "api"
 
+    def test_lags_behind_the_database(self, server: Server) -> None:
+        """For a moment of each rotation."""
+        who_is_connected(server.url())
+        server.rotate("second")
+        second = json.dumps({"password": "second"})
+        later = threading.Timer(
+            1, self.client.put_secret_value, [], {"SecretId": SECRET, "SecretString": second}
+        )
+        later.start()
+        assert who_is_connected(server.url()) == "api"
+        later.join()
+
+    @pytest.mark.parametrize("sqlstate", ["28P01", "28000", "08P01"])
+    def test_is_read_again_whoever_refuses(self, server: Server, sqlstate: str) -> None:
+        """Postgres, RDS Proxy and PgBouncer have words of their own."""
+        with Proxy(server.admin_url) as proxy:
+            proxy.on_client(b"user\0", Fault.DROP, sqlstate, once=True)
+            assert who_is_connected(proxy.url.replace("postgres@", "api@")) == "api"
+
     def test_is_not_read_again_when_something_else_is_refused(
         self, server: Server, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -141,10 +167,104 @@ class TestSecret:
             who_is_connected(urlsplit(server.url())._replace(path="/nowhere").geturl())
         assert reads == [False]
 
-    def test_is_read_again_only_once(self, server: Server) -> None:
+    def test_is_read_again_for_no_longer_than_connecting_may_take(self, server: Server) -> None:
         server.rotate("second")
+        began = time.monotonic()
         with pytest.raises(pg8000.DatabaseError, match="28P01"):
             who_is_connected(server.url())
+        assert 1 < time.monotonic() - began < 2 * Timeouts().connect
+
+
+class TestUnavailable:
+    """The caller is told to try again, and the log why, in which no secret ever is."""
+
+    @pytest.fixture(autouse=True)
+    def secrets_manager(self, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+        # As Lambda's runtime does when the application's level is DEBUG.
+        caplog.set_level(logging.DEBUG)
+        self.log = caplog
+        with mock_aws(), use_settings(**AWS):
+            self.client = boto3.client("secretsmanager")
+            yield
+        credentials._secrets.cache_clear()  # noqa: SLF001
+
+    def refused(self, why: str, **settings: str) -> None:
+        defaults = {"DATABASE_URL": "postgresql://api@127.0.0.1:1/postgres", "DATABASE_SECRET": SECRET}
+        with functions_with(**defaults | settings):
+            assert_unavailable(request("GET"))
+        assert why in self.log.text
+        for secret in (TELLING, AWS["AWS_SESSION_TOKEN"], AWS["AWS_SECRET_ACCESS_KEY"], "X-Amz-Signature"):
+            assert secret not in self.log.text
+
+    @pytest.mark.parametrize(
+        "secret",
+        [
+            TELLING,
+            f'{{"password": {TELLING}',
+            f'["{TELLING}"]',
+            f'"{TELLING}"',
+            f'{{"pass": "{TELLING}"}}',
+            '{"password": 1234567}',
+            '{"password": null}',
+            TELLING.encode(),
+            b"\xff" + TELLING.encode(),
+        ],
+    )
+    def test_secret_without_a_password(self, secret: str | bytes) -> None:
+        kind = "SecretString" if isinstance(secret, str) else "SecretBinary"
+        self.client.create_secret(Name=SECRET, **{kind: secret})
+        self.refused("no JSON object whose `password` is a text", DATABASE_AUTH="secret")
+
+    def test_secret_that_is_gone(self) -> None:
+        self.refused("ResourceNotFoundException", DATABASE_AUTH="secret")
+
+    @pytest.mark.parametrize("code", ["AccessDeniedException", "ThrottlingException", "DecryptionFailure"])
+    def test_secrets_manager_that_refuses(self, code: str) -> None:
+        body = json.dumps({"__type": code}).encode()
+        head = f"HTTP/1.1 400 Bad Request\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        with Scripted(head + body) as server:
+            endpoint = server.url.replace("postgresql://scripted@", "http://").removesuffix("/scripted")
+            self.refused(code, DATABASE_AUTH="secret", AWS_ENDPOINT_URL=endpoint)
+
+    @pytest.mark.parametrize("auth", ["secret", "iam"])
+    @pytest.mark.parametrize("missing", ["AWS_ACCESS_KEY_ID", "AWS_DEFAULT_REGION"])
+    def test_environment_without(self, auth: str, missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        monkeypatch.delenv(missing)
+        self.refused("", DATABASE_AUTH=auth)
+
+    @pytest.mark.parametrize("auth", ["url", "secret", "iam"])
+    def test_wrong_password(self, auth: str, server: Server) -> None:
+        self.client.create_secret(Name=SECRET, SecretString=json.dumps({"password": TELLING}))
+        url = server.admin_url.replace("postgres@", f"api:{TELLING}@")
+        self.refused("'C': '28P01'", DATABASE_AUTH=auth, DATABASE_URL=url)
+
+    def test_no_password(self, server: Server) -> None:
+        self.refused("", DATABASE_URL=server.admin_url.replace("postgres@", "api@"))
+
+    @pytest.mark.parametrize(
+        "sqlstate", ["42501", "3D000", "53300", "57P03", "0A000", "28000", "XX000", "22023"]
+    )
+    def test_any_other_refusal(self, sqlstate: str) -> None:
+        with Scripted(error_response(sqlstate)) as server:
+            self.refused(f"'C': '{sqlstate}'", DATABASE_URL=server.url)
+
+
+def test_a_secret_that_is_well_is_not_logged(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    """Of loggers' levels, the root's is what Lambda's runtime sets."""
+    caplog.set_level(logging.DEBUG)
+    server.rotate(TELLING)
+    with mock_aws(), use_settings(DATABASE_AUTH="secret", DATABASE_SECRET=SECRET, **AWS):
+        boto3.client("secretsmanager").create_secret(
+            Name=SECRET, SecretString=json.dumps({"password": TELLING})
+        )
+        assert who_is_connected(server.admin_url.replace("postgres@", "api@")) == "api"
+    credentials._secrets.cache_clear()  # noqa: SLF001
+    with use_settings(DATABASE_AUTH="iam", **AWS):
+        assert credentials.password(urlsplit(server.url()))
+    assert "Found credentials" in caplog.text
+    assert TELLING not in caplog.text
+    assert AWS["AWS_SESSION_TOKEN"] not in caplog.text
 
 
 @pytest.mark.filterwarnings("ignore:Parsed a serial number")
