@@ -2,9 +2,11 @@
 
 
 class ApiError(Exception):
-    """A request that cannot be answered as asked; `errors` say for programs what is in its way."""
+    """A request that cannot be answered as asked."""
 
     status = 500
+    # What counts such requests.
+    metric: str | None = None
     detail = "Something went wrong on our side: please report it, with the request id."
     errors: tuple[dict[str, object], ...] = ()
 
@@ -23,8 +25,8 @@ class ConstraintViolatedError(ApiError):
     """What the request asks for violates a constraint: a bug unless a resource expects it."""
 
     def __init__(self, sqlstate: str, table: str | None, constraint: str | None) -> None:
-        # All three are in the log, as the exception's arguments.
-        self.sqlstate, self.table, self.constraint = sqlstate, table, constraint
+        self.table, self.constraint = table, constraint
+        self.args = (f"SQLSTATE {sqlstate}, table {table}, constraint {constraint}",)
 
 
 class StillReferencedError(ConstraintViolatedError):
@@ -35,24 +37,30 @@ class AlreadyTakenError(ConstraintViolatedError):
     """A value that the constraint wants unique is another row's."""
 
 
-class ChangedMeanwhileError(ApiError):
+class ConflictError(ApiError):
+    """What the request asks for does not fit what is there."""
+
+    status = 409
+    metric = "Conflicts"
+
+
+class ChangedMeanwhileError(ConflictError):
     """What should be changed has another version than the request expects."""
 
     status = 412
     detail = "It has been changed since it was read: read it again, and decide anew."
 
 
-class ExcludedVersionError(ApiError):
+class ExcludedVersionError(ConflictError):
     """What should be changed has a version that the request wants it not to have."""
 
     status = 412
     detail = "It is as If-None-Match says that it must not be: nothing has been changed."
 
 
-class VersionConflictError(ApiError):
+class VersionConflictError(ConflictError):
     """What should be changed is at another version than the one in the body."""
 
-    status = 409
     detail = "It has been changed since it was read: read it again, and decide anew."
 
     def __init__(self, current_version: int) -> None:
@@ -60,7 +68,7 @@ class VersionConflictError(ApiError):
         self.errors = (entry,)
 
 
-class KeyUsedDifferentlyError(ApiError):
+class KeyUsedDifferentlyError(ConflictError):
     """The idempotency key belongs to a request with another body."""
 
     status = 422
@@ -71,6 +79,7 @@ class DatabaseUnavailableError(ApiError):
     """The database cannot be reached, or took too long."""
 
     status = 503
+    metric = "DatabaseErrors"
     detail = "The database is not available at the moment: try again shortly."
 
 
@@ -87,6 +96,7 @@ class OtherCurrencyError(ApiError):
     """The functions are set to another currency than the database's prices are in."""
 
     status = 503
+    metric = "CurrencyErrors"
     detail = (
         "The system is set to another currency than its prices are in: nothing has been shown or changed."
     )

@@ -17,9 +17,6 @@ from shared.http.problems import problem
 from shared.http.responses import REPLAYED, Response
 from shared.settings import METRICS_NAMESPACE, SERVICE, settings
 
-# What the alarms and the dashboard look at, besides what each function counts when it succeeds.
-FAILURE_METRICS = {409: "Conflicts", 412: "Conflicts", 422: "Conflicts", 503: "DatabaseErrors"}
-
 logger = Logger(service=SERVICE, level=settings.log_level)
 metrics = Metrics(namespace=METRICS_NAMESPACE, service=SERVICE)
 
@@ -52,7 +49,7 @@ class Endpoint:
         log = logger.info if status >= HTTPStatus.BAD_REQUEST else logger.debug
         log("answered", route=event.get("routeKey"), status=status)
         done = status < HTTPStatus.MULTIPLE_CHOICES and REPLAYED not in response.headers
-        if metric := self.metric if done else FAILURE_METRICS.get(status):
+        if metric := self.metric if done else response.metric:
             metrics.add_metric(metric, MetricUnit.Count, 1)
             metrics.flush_metrics()
         return response.for_api_gateway(status)

@@ -101,7 +101,7 @@ def problem(error: ApiError, request_id: str | None) -> Response[str]:
         **({"errors": errors} if errors else {}),
         "request_id": request_id,
     }
-    return Response(json.dumps(body), HEADERS.get(error.status, {}), error.status, PROBLEM_JSON)
+    return Response(json.dumps(body), HEADERS.get(error.status, {}), error.status, PROBLEM_JSON, error.metric)
 
 
 def _entry(error: Mapping[str, Any]) -> dict[str, object]:

@@ -22,12 +22,13 @@ class Message(TypedDict):
 
 
 class Response(NamedTuple, Generic[Body]):
-    """A body that is a text or becomes JSON, headers, and the status if it is not the endpoint's own."""
+    """A body that is a text or becomes JSON, headers, the status if not the endpoint's own, what to count."""
 
     body: Body | None = None
     headers: Mapping[str, str] = {}
     status: int | None = None
     content_type: str = "application/json"
+    metric: str | None = None
 
     def for_api_gateway(self, status: int) -> dict[str, Any]:
         """Write it in payload format 2.0."""

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from shared.callers import Caller
 from shared.database import reading, writing
-from shared.errors import ApiError, KeyUsedDifferentlyError, NotFoundError, StillReferencedError
+from shared.errors import ConflictError, KeyUsedDifferentlyError, NotFoundError, StillReferencedError
 from shared.history import ChangeRead, show_history
 from shared.paging import Page, PageQuery, show_page
 from shared.preconditions import UNCONDITIONAL, Preconditions
@@ -22,11 +22,11 @@ from shared.token_bundles.schemas import (
 OWN_TABLES = {"token_bundle", "token_bundle_change", "token_bundle_idempotency_key"}
 
 
-class BundleInUseError(ApiError):
+class BundleInUseError(ConflictError):
     """The bundle is still referenced, such as by a purchase."""
 
-    status = 409
     detail = "It is still used elsewhere and cannot be deleted: deactivate it instead."
+    errors = ({"code": "still_referenced"},)
 
 
 def list_bundles(query: TokenBundleListQuery) -> Page[TokenBundleRead]:

@@ -11,7 +11,8 @@ from uuid import uuid4
 import pytest
 
 from dev.gateway.template import Route
-from shared.errors import DatabaseUnavailableError
+from dev.local import ROOT
+from shared.errors import ApiError, DatabaseUnavailableError, OtherCurrencyError
 from shared.http.endpoint import logger
 from tests.client import BUNDLES, READ, REQUEST_ID, TEMPLATE, WRITE, event, handler_of, invoke, request
 
@@ -175,12 +176,21 @@ class TestMetrics:
         done = ["BundlesCreated", "Conflicts", "BundlesUpdated", "Conflicts", "BundlesDeleted"]
         assert self.counted(capsys) == done
 
-    def test_a_database_that_is_away(
-        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    @pytest.mark.parametrize(
+        ("error", "metric"),
+        [(DatabaseUnavailableError, "DatabaseErrors"), (OtherCurrencyError, "CurrencyErrors")],
+    )
+    def test_what_an_alarm_looks_at(
+        self,
+        error: type[ApiError],
+        metric: str,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
     ) -> None:
-        def away(*_: object) -> None:
-            raise DatabaseUnavailableError
+        def fail(*_: object) -> None:
+            raise error
 
-        monkeypatch.setattr("shared.token_bundles.service.list_bundles", away)
+        monkeypatch.setattr("shared.token_bundles.service.list_bundles", fail)
         assert request("GET").status == 503
-        assert self.counted(capsys) == ["DatabaseErrors"]
+        assert self.counted(capsys) == [metric]
+        assert f"MetricName: {metric}\n" in (ROOT / "template.yaml").read_text()

@@ -78,6 +78,12 @@ def server(request: pytest.FixtureRequest, tmp_path: Path, authority: trustme.CA
         yield Server(url, urlsplit(Forwarder(url, certificate).url).port)
 
 
+def with_login(url: str, login: str) -> str:
+    """Have another login in a URL: a role, and perhaps its password."""
+    place = urlsplit(url).netloc.rpartition("@")[2]
+    return urlsplit(url)._replace(netloc=f"{login}@{place}").geturl()
+
+
 def who_is_connected(url: str) -> str:
     """Connect as the functions do, and return as whom."""
     with closing(connect(url, Timeouts())) as connection:
@@ -151,7 +157,7 @@ class TestSecret:
         """Postgres, RDS Proxy and PgBouncer have words of their own."""
         with Proxy(server.admin_url) as proxy:
             proxy.on_client(b"user\0", Fault.DROP, sqlstate, once=True)
-            assert who_is_connected(proxy.url.replace("postgres@", "api@")) == "api"
+            assert who_is_connected(with_login(proxy.url, "api")) == "api"
 
     def test_is_not_read_again_when_something_else_is_refused(
         self, server: Server, monkeypatch: pytest.MonkeyPatch
@@ -236,11 +242,11 @@ class TestUnavailable:
     @pytest.mark.parametrize("auth", ["url", "secret", "iam"])
     def test_wrong_password(self, auth: str, server: Server) -> None:
         self.client.create_secret(Name=SECRET, SecretString=json.dumps({"password": TELLING}))
-        url = server.admin_url.replace("postgres@", f"api:{TELLING}@")
+        url = with_login(server.admin_url, f"api:{TELLING}")
         self.refused("'C': '28P01'", DATABASE_AUTH=auth, DATABASE_URL=url)
 
     def test_no_password(self, server: Server) -> None:
-        self.refused("", DATABASE_URL=server.admin_url.replace("postgres@", "api@"))
+        self.refused("", DATABASE_URL=with_login(server.admin_url, "api"))
 
     @pytest.mark.parametrize(
         "sqlstate", ["42501", "3D000", "53300", "57P03", "0A000", "28000", "XX000", "22023"]
@@ -258,7 +264,7 @@ def test_a_secret_that_is_well_is_not_logged(server: Server, caplog: pytest.LogC
         boto3.client("secretsmanager").create_secret(
             Name=SECRET, SecretString=json.dumps({"password": TELLING})
         )
-        assert who_is_connected(server.admin_url.replace("postgres@", "api@")) == "api"
+        assert who_is_connected(with_login(server.admin_url, "api")) == "api"
     credentials._secrets.cache_clear()  # noqa: SLF001
     with use_settings(DATABASE_AUTH="iam", **AWS):
         assert credentials.password(urlsplit(server.url()))

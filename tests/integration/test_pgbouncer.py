@@ -1,23 +1,26 @@
-"""Behind PgBouncer in transaction mode, where a connection to Postgres serves many clients in turn."""
+"""Behind PgBouncer, where few connections to Postgres serve many clients in turn."""
 
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import URL, Engine
 
 from dev.database.postgres import free_port, listens
+from shared.database import connection as database_connection
 from tests.client import request
 from tests.integration.at_once import at_once, live_through_a_bundle
 from tests.integration.conftest import assert_unavailable, functions_with, url_of
 from tests.integration.test_concurrency import assert_no_update_is_lost
+from tests.integration.test_connection import transactions_by_default
 from tests.waiting import until
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-POOL_SIZE = 3
+POOL_SIZE = 2
 ROUNDS = 50 if os.environ.get("TEST_SIZE") == "full" else 6
 STOP_SECONDS = 20
 CONFIGURATION = """
@@ -28,18 +31,16 @@ listen_addr = 127.0.0.1
 listen_port = {listen_port}
 unix_socket_dir =
 auth_type = any
-pool_mode = transaction
+pool_mode = {mode}
 default_pool_size = {pool_size}
+ignore_startup_parameters = {ignored}
 """
 
-pytestmark = pytest.mark.skipif(PGBOUNCER is None, reason="PgBouncer is not installed")
 
-
-@pytest.fixture(scope="module")
-def pooled_url(database: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run PgBouncer before the tests' server, and return the URL of the tests' database through it."""
-    url = database.url.set(drivername="postgresql")
-    folder = tmp_path_factory.mktemp("pgbouncer")
+@contextmanager
+def pgbouncer(database: URL, folder: Path, *, mode: str = "transaction", ignored: str = "") -> Iterator[str]:
+    """Run PgBouncer before the server of a database, and return the URL of the database through it."""
+    url = database.set(drivername="postgresql")
     configuration, log = folder / "pgbouncer.ini", folder / "pgbouncer.log"
     port = free_port()
     configuration.write_text(
@@ -50,6 +51,8 @@ def pooled_url(database: Engine, tmp_path_factory: pytest.TempPathFactory) -> It
             password=url.password,
             listen_port=port,
             pool_size=POOL_SIZE,
+            mode=mode,
+            ignored=ignored,
         )
     )
     # It refuses to run as root.
@@ -72,20 +75,59 @@ def pooled_url(database: Engine, tmp_path_factory: pytest.TempPathFactory) -> It
             process.kill()
 
 
+@pytest.fixture
+def pooled_url(database: Engine, folder: Path) -> Iterator[str]:
+    with pgbouncer(database.url, folder) as url:
+        yield url
+
+
+@pytest.fixture
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("pgbouncer")
+
+
 def _work(number: int) -> None:
+    # In session mode they wait for one another, and each has its server to the end.
+    until(lambda: request("GET").status == 200)
     for round_number in range(ROUNDS):
         live_through_a_bundle(f"bundle {number}.{round_number}", subject=f"client {number}")
+    database_connection.CONNECTION.close()
 
 
 @pytest.mark.usefixtures("committed")
+def test_every_answer_belongs_to_its_question_without_it(database: Engine) -> None:
+    at_once(_work, DATABASE_URL=url_of(database))
+
+
+@pytest.mark.usefixtures("committed")
+@pytest.mark.skipif(PGBOUNCER is None, reason="PgBouncer is not installed")
 class TestPgBouncer:
-    def test_every_answer_belongs_to_its_question(self, pooled_url: str) -> None:
-        at_once(_work, DATABASE_URL=pooled_url, DATABASE_POOLED="true")
+    @pytest.mark.parametrize("mode", ["transaction", "session"])
+    @pytest.mark.parametrize("pooled", ["true", "false"])
+    def test_every_answer_belongs_to_its_question(
+        self, database: Engine, folder: Path, mode: str, pooled: str
+    ) -> None:
+        """What the setting says is a matter of speed."""
+        ignored = "" if pooled == "true" else "statement_timeout,lock_timeout"
+        with pgbouncer(database.url, folder, mode=mode, ignored=ignored) as url:
+            at_once(_work, DATABASE_URL=url, DATABASE_POOLED=pooled, DATABASE_STATEMENT_TIMEOUT="1")
 
     def test_no_update_is_lost(self, pooled_url: str, database: Engine) -> None:
         environment = {"DATABASE_URL": pooled_url, "DATABASE_POOLED": "true"}
         assert_no_update_is_lost(url_of(database), **environment)
 
-    def test_must_be_set(self, pooled_url: str) -> None:
+    def test_must_be_set_when_nothing_is_ignored(self, pooled_url: str) -> None:
         with functions_with(DATABASE_URL=pooled_url, DATABASE_POOLED="false"):
             assert_unavailable(request("GET"))
+
+    @pytest.mark.parametrize("altered", ["DATABASE {database}", "ROLE {user}"])
+    def test_what_transactions_are_by_default_matters_not(
+        self, database: Engine, folder: Path, altered: str
+    ) -> None:
+        alter = altered.format(database=database.url.database, user=database.url.username)
+        with (
+            transactions_by_default(url_of(database), alter),
+            pgbouncer(database.url, folder) as url,
+            functions_with(DATABASE_URL=url, DATABASE_POOLED="true"),
+        ):
+            live_through_a_bundle("bundle")

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -391,6 +392,7 @@ class TestReadOnly:
             with functions_with():
                 bundle = request("POST", json_body=VALID).bundle
         subprocess.run(["cp", "-a", primary, replica], check=True)
+        shutil.copy(f"{primary}.password", f"{replica}.password")
         (replica / "standby.signal").touch()
         with (
             postgres(primary, durable=False) as url,
