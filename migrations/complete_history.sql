@@ -6,7 +6,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 DECLARE
     last record;
 BEGIN
-    SELECT version, action INTO last
+    SELECT version, action, xmin = pg_current_xact_id()::xid AS is_of_this_transaction INTO last
     FROM public.{table}_change
     WHERE {noun}_id = CASE TG_OP WHEN 'DELETE' THEN OLD.id ELSE NEW.id END
     ORDER BY version DESC
@@ -20,15 +20,45 @@ BEGIN
                     'INSERT INTO {table}_change ({noun}_id, version, action, subject) '
                     'SELECT id, version + 1, ''deleted'', current_user FROM gone';
         END IF;
-    ELSIF last.version <> NEW.version OR last.action = 'deleted' THEN
+    ELSIF last.version IS NULL THEN
+        RAISE EXCEPTION USING
+            MESSAGE = 'A row of {table} is not inserted without an entry in {table}_change.',
+            HINT = 'Create it through the API, or in one statement: WITH new AS ('
+                'INSERT INTO {table} (…) VALUES (…) RETURNING *) '
+                'INSERT INTO {table}_change ({noun}_id, version, action, {noun}, subject) '
+                'SELECT id, version, ''created'', to_jsonb(new), current_user FROM new';
+    -- With one snapshot for the whole transaction, what others have added meanwhile is not seen.
+    ELSIF last.version <> NEW.version OR last.action = 'deleted' OR NOT last.is_of_this_transaction
+        AND current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted')
+    THEN
         RAISE EXCEPTION USING
             MESSAGE = 'The row of this id is further on in {table}_change.',
             HINT = 'Take another id, or the version after its last entry, and add an entry for that.';
     END IF;
     RETURN NULL;
 END $$;
-CREATE TRIGGER is_recorded AFTER INSERT OR DELETE ON public.{table}
+-- By its name it comes before the foreign key, whose message has no hint.
+CREATE TRIGGER "Is_recorded" AFTER INSERT OR DELETE ON public.{table}
 FOR EACH ROW EXECUTE FUNCTION public.{table}_is_recorded();
+
+CREATE FUNCTION public.{table}_change_is_true() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+DECLARE
+    present public.{table};
+BEGIN
+    SELECT * INTO present FROM public.{table} WHERE id = NEW.{noun}_id;
+    IF FOUND AND (
+        NEW.version <> present.version OR NEW.action = 'deleted'
+        OR NOT (to_jsonb(present) @> NEW.{noun} AND NEW.{noun} ?& '{{{columns}}}')
+    ) THEN
+        RAISE EXCEPTION USING
+            MESSAGE = 'An entry of {table}_change must be what the row of {table} is now.',
+            HINT = 'Add it in the statement that changes the row, with to_jsonb of what that returns.';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER is_true AFTER INSERT ON public.{table}_change
+FOR EACH ROW EXECUTE FUNCTION public.{table}_change_is_true();
 
 CREATE TRIGGER has_next_version AFTER UPDATE ON public.{table} FOR EACH ROW
 WHEN ((NEW.version <> OLD.version + 1 OR NEW.id <> OLD.id) AND NEW.* IS DISTINCT FROM OLD.*)

@@ -3,15 +3,17 @@
 from alembic.util import CommandError
 from sqlalchemy import Connection, inspect, text
 
-from shared.settings import SettingsError, currency, settings
+from shared.settings import Currency, SettingsError, currency, settings
 
 # Who writes meanwhile waits for this, and is then told about the other currency.
 LOCK = text("LOCK TABLE public.token_bundle IN SHARE ROW EXCLUSIVE MODE")
 UNFIT = text("SELECT id FROM public.token_bundle WHERE price <> round(price, :decimals) ORDER BY id LIMIT 20")
+KNOWN = text("SELECT code FROM public.default_currency")
 # A version of each, because an entity tag stands for what is shown.
 CHANGE = text("""
     WITH known AS (
-        UPDATE public.default_currency SET code = :code
+        INSERT INTO public.default_currency (code) VALUES (:code)
+        ON CONFLICT (is_only) DO UPDATE SET code = excluded.code
     ), changed AS (
         UPDATE public.token_bundle SET version = version + 1, updated_at = clock_timestamp() RETURNING *
     )
@@ -22,8 +24,11 @@ CHANGE = text("""
 
 def check_currency(connection: Connection) -> None:
     """Raise CommandError when the functions are set to another currency than the prices are in."""
-    known, wanted = _known_currency(connection), settings.default_currency.code
-    if known not in {None, wanted}:
+    wanted = settings.default_currency.code
+    # Before the migration that brings the table there is none to compare with.
+    if not inspect(connection).has_table("default_currency", schema="public"):
+        return
+    if (known := connection.scalar(KNOWN)) != wanted:
         raise CommandError(
             f"The prices in the database are in {known}, and DEFAULT_CURRENCY is {wanted}: set {known}, "
             f"or make them prices in {wanted} with the command `currency {wanted}` (see docs/runbook.md)."
@@ -36,16 +41,15 @@ def change_currency(connection: Connection, code: str | None) -> None:
     if wanted is None:
         raise SettingsError(f"The currency must be an ISO 4217 code such as EUR, not {code!r}.")
     connection.execute(LOCK)
-    unfit = connection.scalars(UNFIT, {"decimals": wanted.decimals}).all()
-    if unfit:
-        raise CommandError(
-            f"Nothing is changed: {code} has {wanted.decimals} decimals, and these bundles' prices have more "
-            f"(20 are named at most): {', '.join(map(str, unfit))}"
-        )
-    if _known_currency(connection) != code:
+    check_prices(connection, wanted)
+    if connection.scalar(KNOWN) != code:
         connection.execute(CHANGE, {"code": code})
 
 
-def _known_currency(connection: Connection) -> str | None:
-    is_there = inspect(connection).has_table("default_currency", schema="public")
-    return connection.scalar(text("SELECT code FROM public.default_currency")) if is_there else None
+def check_prices(connection: Connection, wanted: Currency) -> None:
+    """Raise CommandError when there are prices with more decimals than the currency has."""
+    if unfit := connection.scalars(UNFIT, {"decimals": wanted.decimals}).all():
+        raise CommandError(
+            f"{wanted.code} has {wanted.decimals} decimals, and these bundles' prices have more: correct "
+            f"them first (20 are named at most): {', '.join(map(str, unfit))}"
+        )

@@ -28,9 +28,9 @@ MAX_NAME, MAX_SEARCH = 255, 2000
 # Controls, formats, halves of characters and separators; then fillers and selectors of other categories.
 UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"}
 BLANK = {
-    *"\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2065\u2800\u3164\uffa0\U0001d159",
+    *"\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2065\u2800\u3164\uffa0\U00016fe4\U0001d159",
     *map(chr, range(0xFE00, 0xFE10)),
-    *map(chr, range(0xE0100, 0xE01F0)),
+    *map(chr, range(0xFFF0, 0xFFF9)),
 }
 
 # What a browser's number input sends: https://html.spec.whatwg.org/#valid-floating-point-number
@@ -47,9 +47,11 @@ def is_storable(text: str) -> bool:
 
 
 def show_price(price: Decimal, code: str) -> str:
-    """Write a price with exactly the decimals of the currency with that code."""
+    """Write a price with exactly the decimals of the currency with that code, or as it is if it has more."""
     known = currency(code)
-    return f"{price:.{known.decimals}f}" if known else f"{price:f}"
+    if known and price == round(price, known.decimals):
+        return f"{price:.{known.decimals}f}"
+    return f"{price.normalize():f}"
 
 
 def fold(text: str) -> str:
@@ -63,7 +65,10 @@ def _name(text: str) -> str:
         text = normalize("NFC", text)
     if len(text) > MAX_NAME:
         raise PydanticKnownError("string_too_long", {"max_length": MAX_NAME})
-    if all(category(character) in UNSEEN or character in BLANK for character in text):
+    if all(
+        category(character) in UNSEEN or character in BLANK or "\U000e0000" <= character < "\U000e1000"
+        for character in text
+    ):
         raise PydanticKnownError("string_too_short", {"min_length": 1})
     return text
 

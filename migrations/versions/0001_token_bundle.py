@@ -44,8 +44,8 @@ def upgrade() -> None:
         ["sort_order", "name", "id"],
         postgresql_where=sa.text("is_active"),
     )
-    grant("alembic_version")
-    grant("token_bundle", "SELECT", "INSERT", "UPDATE", "DELETE")
+    grant("public.alembic_version")
+    grant("public.token_bundle", "SELECT", "INSERT", "UPDATE", "DELETE")
 
 
 def downgrade() -> None:

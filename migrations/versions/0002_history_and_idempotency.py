@@ -50,8 +50,8 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("caller", "key", name=op.f("pk_token_bundle_idempotency_key")),
     )
-    grant("token_bundle_change", "SELECT", "INSERT")
-    grant("token_bundle_idempotency_key", "SELECT", "INSERT", "UPDATE")
+    grant("public.token_bundle_change", "SELECT", "INSERT")
+    grant("public.token_bundle_idempotency_key", "SELECT", "INSERT", "UPDATE")
     # Bundles that are older than their history begin it as they are now.
     op.execute(
         "INSERT INTO token_bundle_change (bundle_id, version, action, bundle, changed_at)"

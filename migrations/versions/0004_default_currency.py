@@ -6,6 +6,7 @@ Revision: 0004, after 0003
 import sqlalchemy as sa
 from alembic import op
 
+from migrations.currency import check_prices
 from migrations.operations import grant
 from shared.settings import settings
 
@@ -19,20 +20,23 @@ ACTIONS = "'created', 'updated', 'activated', 'deactivated', 'deleted'"
 
 def upgrade() -> None:
     """Apply the change; the code that is deployed now must go on working."""
+    check_prices(op.get_bind(), settings.default_currency)
     currency = op.create_table(
         "default_currency",
         sa.Column("is_only", sa.Boolean(), server_default=sa.text("true"), nullable=False),
         sa.Column("code", sa.String(length=3), nullable=False),
         sa.CheckConstraint("is_only", name=op.f("ck_default_currency_is_only")),
+        sa.CheckConstraint("code ~ '^[A-Z]{3}$'", name=op.f("ck_default_currency_code_of_iso_4217")),
         sa.PrimaryKeyConstraint("is_only", name=op.f("pk_default_currency")),
     )
     op.bulk_insert(currency, [{"code": settings.default_currency.code}])
-    grant("default_currency", "SELECT")
+    grant("public.default_currency", "SELECT")
     # Of entries by code that does not know the column, which Postgres fills without writing each row anew.
     op.execute(
         "CREATE FUNCTION public.current_currency() RETURNS varchar LANGUAGE sql STABLE"
         " AS 'SELECT code FROM public.default_currency'"
     )
+    grant("FUNCTION public.current_currency()", "EXECUTE")
     op.add_column(
         "token_bundle_change",
         sa.Column(

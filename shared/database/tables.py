@@ -34,6 +34,7 @@ DEFAULT_CURRENCY = _table(
     sa.Column("is_only", sa.Boolean, primary_key=True, server_default=sa.true()),
     sa.Column("code", sa.String(3), nullable=False),
     sa.CheckConstraint("is_only", name="is_only"),
+    sa.CheckConstraint("code ~ '^[A-Z]{3}$'", name="code_of_iso_4217"),
 )
 
 
@@ -72,6 +73,7 @@ def versioned_tables(name: str, noun: str, *own: SchemaItem) -> tuple[sa.Table, 
         sa.Column("request_id", sa.Text),
         _time("changed_at", sa.func.clock_timestamp()),
         sa.CheckConstraint(f"action IN {ACTIONS}", name="action_known"),
+        sa.CheckConstraint("version >= 1", name="version_positive"),
         sa.CheckConstraint(f"changed_at {REPRESENTABLE}", name="time_representable"),
         # What there is after a change: nothing, when it was a deletion.
         sa.CheckConstraint(f"(action = 'deleted') = ({noun} IS NULL)", name=f"{noun}_as_it_was_after"),

