@@ -1,6 +1,5 @@
 """The deploy-time job: a custom resource of CloudFormation, and direct invokes for people and pipelines."""
 
-import re
 import threading
 from typing import Any
 
@@ -12,8 +11,6 @@ from migrations.runner import run
 from shared.settings import settings
 
 SECONDS_TO_ANSWER = 40
-# https://www.postgresql.org/docs/current/protocol-error-fields.html
-TOLD = {"C": "SQLSTATE", "t": "table", "c": "column", "n": "constraint", "H": "hint"}
 
 logger = Logger(service="migrate", level=settings.log_level)
 
@@ -30,21 +27,12 @@ def migrate(command: str, argument: str | None) -> dict[str, Any]:
     try:
         outcome = run(command, argument)
     except BaseException as error:
-        # The errors that it came from are left out as well: what they say goes into the log.
-        raise RuntimeError(_without_values(error)).with_traceback(error.__traceback__) from None
+        # What SQLAlchemy adds to the driver's error, such as the SQL, may hold values of rows.
+        cause = getattr(error, "orig", None) or error
+        told = f"{type(cause).__name__}: {cause}"
+        raise RuntimeError(told).with_traceback(error.__traceback__) from None
     logger.info("migrated", outcome=outcome)
     return outcome
-
-
-def _without_values(error: BaseException) -> str:
-    """Leave out the SQL and Postgres' detail, which hold values of rows."""
-    cause = getattr(error, "orig", None) or error
-    fields = cause.args[0] if cause.args else None
-    if not isinstance(fields, dict):
-        return f"{type(cause).__name__}: {cause}"
-    # The message of a data exception quotes the value, too.
-    message = re.split('["„“«»:]', fields["M"])[0] if fields["C"].startswith("22") else fields["M"]
-    return f"{message} ({', '.join(f'{name} {fields[key]}' for key, name in TOLD.items() if key in fields)})"
 
 
 def migrate_for_cloudformation(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

@@ -7,6 +7,7 @@ https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-PIPELIN
 
 import hashlib
 import math
+import re
 import socket
 import ssl
 import struct
@@ -30,8 +31,8 @@ _BEGIN = {
     "40001": "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
     "25006": "SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE",
 }
-# Of an error; the others, such as its detail, may hold values of rows, which no log may keep.
-_SAFE_FIELDS = frozenset("SVCMHstcdnPFLR")
+# Of an error: SQLSTATE, message, hint, table, column, constraint. The others may hold values of rows.
+_SAFE_FIELDS = frozenset("CMHtcn")
 
 _READ_BYTES = 32 * 1024
 _COUNT, _LENGTH = struct.Struct("!H"), struct.Struct("!i")
@@ -162,8 +163,11 @@ class PipelinedConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 ha
     def handle_ERROR_RESPONSE(self, data: bytes, context: core.Context) -> None:  # noqa: N802 - pg8000's name
         """Keep an error without what it tells of rows, which would end in a log."""
         super().handle_ERROR_RESPONSE(data, context)
-        fields = context.error.args[0]
-        context.error = pg8000.DatabaseError({key: fields[key] for key in fields if key in _SAFE_FIELDS})
+        fields = {key: text for key, text in context.error.args[0].items() if key in _SAFE_FIELDS}
+        if fields.get("C", "").startswith("22"):
+            # The message of a data exception quotes the value.
+            fields["M"] = re.split('["„“«»:]', fields.get("M", ""))[0]
+        context.error = pg8000.DatabaseError(fields)
 
 
 def sqlstate(error: pg8000.Error) -> str:
