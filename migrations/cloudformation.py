@@ -5,7 +5,6 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-response
 
 import json
 import time
-from bisect import bisect_right
 from collections.abc import Mapping
 from http import HTTPStatus
 from http.client import HTTPException
@@ -20,19 +19,15 @@ SECONDS, SECONDS_A_TRY, PAUSE = 30, 5, 2
 
 def answer(event: Mapping[str, Any], failure: str | None) -> None:
     """Tell CloudFormation that the resource is there, or as much of what has failed as an answer may hold."""
-    reason = failure or "The database is at the head of the migrations."
     outcome = {
         "Status": "FAILED" if failure else "SUCCESS",
         "PhysicalResourceId": event.get("PhysicalResourceId") or RESOURCE_ID,
         **{name: event.get(name, "") for name in ("StackId", "RequestId", "LogicalResourceId")},
+        "Reason": (failure or "The database is at the head of the migrations.")[:MAX_BYTES],
     }
-
-    def body(length: int) -> bytes:
-        text = json.dumps(outcome | {"Reason": reason[:length]}, ensure_ascii=False)
-        return text.encode(errors="replace")
-
-    fitting = bisect_right(range(1, len(reason) + 1), MAX_BYTES, key=lambda length: len(body(length)))
-    request = Request(event["ResponseURL"], body(fitting), {"Content-Type": ""}, method="PUT")  # noqa: S310
+    while len(body := json.dumps(outcome, ensure_ascii=False).encode(errors="replace")) > MAX_BYTES:
+        outcome["Reason"] = outcome["Reason"][:-1]
+    request = Request(event["ResponseURL"], body, {"Content-Type": ""}, method="PUT")  # noqa: S310
     deadline = time.monotonic() + SECONDS
     while True:
         try:
