@@ -38,8 +38,8 @@ _READ_BYTES = 32 * 1024
 _COUNT, _LENGTH = struct.Struct("!H"), struct.Struct("!i")
 _NULL = _LENGTH.pack(-1)
 _PARAMETERS_AS_TEXT, _RESULTS_AS_TEXT = _COUNT.pack(0), _COUNT.pack(0)
+_HEADER = struct.Struct("!ci")
 _ONE_TEXT = (str,)
-_HEADER_BYTES = 1 + _LENGTH.size
 
 
 class PipelinedConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 has no types
@@ -48,7 +48,7 @@ class PipelinedConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 ha
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._prepared: set[bytes] = set()
-        self._received = b""
+        self._received = bytearray()
         self.patience = self._until = math.inf
         self.is_settled = True
         if sys.platform == "linux":
@@ -66,10 +66,8 @@ class PipelinedConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 ha
         self._usock.settimeout(0)
         try:
             self._usock.recv(1)
-        except (BlockingIOError, ssl.SSLWantReadError):
-            return self.is_settled
-        except OSError:
-            pass
+        except OSError as error:
+            return self.is_settled and isinstance(error, BlockingIOError | ssl.SSLWantReadError)
         return False
 
     def close(self) -> None:
@@ -102,22 +100,19 @@ class PipelinedConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 ha
             # All in one flush, because behind a pooler the next server may know other names.
             anew = _message(core.CLOSE, core.STATEMENT + name) + anew
         self._until = until
-        try:
-            while True:
-                try:
-                    return self._flush(sql, begin, parse, bind)
-                except pg8000.DatabaseError as error:
-                    code = sqlstate(error)
-                    # In these cases nothing was done; each is cured once.
-                    if prepared and parse is not anew and code in STALE_PREPARED_STATEMENT:
-                        parse = anew
-                    elif not begin and code in _BEGIN:
-                        parse, setting = anew, _parse(core.NULL_BYTE, _BEGIN[code])
-                        begin = setting + _bind(core.NULL_BYTE, ()) + core.EXECUTE_MSG
-                    else:
-                        raise
-        finally:
-            self._until = math.inf
+        while True:
+            try:
+                return self._flush(sql, begin, parse, bind)
+            except pg8000.DatabaseError as error:
+                code = sqlstate(error)
+                # In these cases nothing was done; each is cured once.
+                if prepared and parse is not anew and code in STALE_PREPARED_STATEMENT:
+                    parse = anew
+                elif not begin and code in _BEGIN:
+                    parse, setting = anew, _parse(core.NULL_BYTE, _BEGIN[code])
+                    begin = setting + _bind(core.NULL_BYTE, ()) + core.EXECUTE_MSG
+                else:
+                    raise
 
     def _flush(self, sql: str, *messages: bytes) -> str | None:
         context = core.Context(sql, columns=[], input_funcs=_ONE_TEXT)
@@ -141,24 +136,29 @@ class PipelinedConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 ha
 
     def handle_messages(self, context: core.Context) -> None:
         """Read what the server answers up to ReadyForQuery, in pieces as large as they come."""
-        data, start, code = self._received, 0, b""
+        code = b""
         while code != core.READY_FOR_QUERY:
-            while len(data) < (end := _end_of_message(data, start)):
-                self._limit_wait()
-                piece = self._usock.recv(_READ_BYTES)
-                if not piece:
-                    raise pg8000.InterfaceError("The server has gone.") from context.error
-                data, start = data[start:] + piece, 0
-            code = data[start : start + 1]
-            self.message_types[code](data[start + _HEADER_BYTES : end], context)
-            start = end
-        self._received = data[start:]
+            code, length = _HEADER.unpack(self._receive(_HEADER.size, context))
+            self.message_types[code](self._receive(length - _LENGTH.size, context), context)
         committed = self._transaction_status == core.IDLE or not self.autocommit
         self.is_settled = committed and not self._received
         if not committed and context.error is None:
             context.error = pg8000.DatabaseError({"C": "25001", "M": "a transaction is left open"})
         if context.error is not None:
             raise context.error
+
+    def _receive(self, size: int, context: core.Context) -> bytes:
+        if size < 0:
+            raise ValueError("A message cannot be shorter than its header.")
+        while len(self._received) < size:
+            self._limit_wait()
+            piece = self._usock.recv(_READ_BYTES)
+            if not piece:
+                raise pg8000.InterfaceError("The server has gone.") from context.error
+            self._received += piece
+        data = bytes(self._received[:size])
+        del self._received[:size]
+        return data
 
     def handle_ERROR_RESPONSE(self, data: bytes, context: core.Context) -> None:  # noqa: N802 - pg8000's name
         """Keep an error without what it tells of rows, which would end in a log."""
@@ -174,16 +174,6 @@ def sqlstate(error: pg8000.Error) -> str:
     """Postgres' five characters for the kind of error; nothing when it is not Postgres that speaks."""
     fields = error.args[0] if error.args else None
     return str(fields.get("C", "")) if isinstance(fields, dict) else ""
-
-
-def _end_of_message(data: bytes, start: int) -> int:
-    """Where the message that begins at `start` ends, or at least its header when that is not there yet."""
-    if len(data) < start + _HEADER_BYTES:
-        return start + _HEADER_BYTES
-    length: int = _LENGTH.unpack_from(data, start + 1)[0]
-    if length < _LENGTH.size:
-        raise ValueError("A message cannot be shorter than its header.")
-    return start + 1 + length
 
 
 def _message(code: bytes, data: bytes) -> bytes:
