@@ -51,13 +51,12 @@ ROTATION_SECONDS = 0.5
 class Connection:
     """A connection that is made when it is first needed, and anew after it was lost."""
 
-    def __init__(self) -> None:
-        self._driver: PipelinedConnection | None = None
-        self.until = math.inf
-        self.when_lost = errors.DatabaseUnavailableError
-        self.may_repeat = False
+    _driver: PipelinedConnection | None = None
+    until = math.inf
+    when_lost = errors.DatabaseUnavailableError
+    may_repeat = False
 
-    def open(self) -> None:
+    def open(self) -> PipelinedConnection:
         """Connect, unless there is a connection that seems alive; raises DatabaseUnavailableError."""
         if self._driver is not None and not self._driver.is_quiet():
             self.close()
@@ -69,24 +68,21 @@ class Connection:
             )
             url, pooled = settings.database_url, settings.database_pooled
             try:
-                driver = connect(url, timeouts, pooled=pooled, until=self.until)
+                self._driver = connect(url, timeouts, pooled=pooled, until=self.until)
             except SettingsError:
                 raise
             except Exception as error:
                 raise errors.DatabaseUnavailableError from error
-            driver.autocommit = True
-            self._driver = driver
+            self._driver.autocommit = True
+        return self._driver
 
     def execute(self, sql: str, *parameters: Parameter, prepared: bool = True) -> str | None:
         """Execute a statement, which is a transaction of its own, and return the one text that it selects.
 
         Do not have it `prepared` when its best plan depends on the parameters.
         """
-        if self._driver is None:
-            self.open()
         # It is given back only once it is known to be good, whatever happens until then.
-        driver, self._driver = self._driver, None
-        assert driver is not None  # noqa: S101
+        driver, self._driver = self._driver or self.open(), None
         named = prepared and not settings.database_pooled
         try:
             return driver.execute_pipelined(sql, parameters, prepared=named, until=self.until)

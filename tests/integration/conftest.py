@@ -37,12 +37,11 @@ class SavepointConnection(FunctionsConnection):
     """The functions' connection, in a transaction that is never committed."""
 
     def __init__(self, transaction: Connection) -> None:
-        super().__init__()
         self.transaction = transaction
         self._driver = cast("PipelinedConnection", transaction.connection.dbapi_connection)
 
-    def open(self) -> None:
-        pass
+    def open(self) -> PipelinedConnection:
+        return cast("PipelinedConnection", self._driver)
 
     def execute(self, sql: str, *parameters: Parameter, prepared: bool = True) -> str | None:
         # An error undoes the statement alone, as it does outside of a transaction.
