@@ -10,5 +10,5 @@ from shared.token_bundles import service
 @endpoint(scope="token-bundles:write", metric="BundlesDeleted", raises=[service.BundleInUseError])
 def handler(bundle_id: UUID, caller: Caller, conditions: Conditions) -> Response[Message]:
     """Delete a token bundle for good."""
-    service.delete_bundle(bundle_id, caller, conditions.of_row())
+    service.delete_bundle(bundle_id, caller, dict(conditions))
     return respond(Message(message="The token bundle is deleted."))

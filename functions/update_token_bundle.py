@@ -13,5 +13,5 @@ def handler(
     bundle_id: UUID, values: TokenBundleUpdate, caller: Caller, conditions: Conditions
 ) -> Response[BundleAnswer]:
     """Change the fields of a token bundle that are given."""
-    bundle = service.update_bundle(bundle_id, values, caller, conditions.of_row())
+    bundle = service.update_bundle(bundle_id, values, caller, dict(conditions))
     return respond(BundleAnswer(bundle=bundle), version=bundle["version"])

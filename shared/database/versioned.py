@@ -28,16 +28,17 @@ from shared.errors import (
     OtherCurrencyError,
     VersionConflictError,
 )
-from shared.preconditions import Preconditions
 from shared.settings import settings
 
 Row = TypeVar("Row")
 Item = TypeVar("Item")
 
-# What becomes JSON: fields to set, what the history keeps of a change, a caller and its idempotency key.
+# What becomes JSON: fields to set, what the history keeps of a change, a caller and its idempotency key, and
+# the versions of which a row must have one (`expected`) and must have none (`excluded`), where null is all.
 Values = Mapping[str, Any]
 Entry = Mapping[str, str | None]
 Claim = Mapping[str, str | None]
+Conditions = Mapping[str, Any]
 
 Action = Literal["created", "updated", "activated", "deactivated", "deleted", "currency_changed"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
@@ -124,7 +125,7 @@ WITH given AS (
             WHEN NOT {same_currency} THEN 'other currency'
             WHEN (locked.{noun}).id IS NULL THEN 'missing'
             WHEN (locked.{noun}).version <> ALL (given.expected) THEN 'stale'
-            WHEN (locked.{noun}).version = ANY (given.excluded) THEN 'excluded'
+            WHEN (locked.{noun}).version = ANY (given.excluded) IS NOT FALSE THEN 'excluded'
             WHEN (locked.{noun}).version <> given.version THEN 'conflict'
         END AS refused
     FROM given
@@ -315,18 +316,18 @@ class VersionedTable(Generic[Row]):
         return _read(created or _execute(connection, self.create_sql, *parameters), Outcome, self.row)
 
     def update(
-        self, connection: Connection, row_id: UUID, values: Values, entry: Entry, conditions: Preconditions
+        self, connection: Connection, row_id: UUID, values: Values, entry: Entry, conditions: Conditions
     ) -> Outcome[Row]:
         """Set the values, if one differs and the conditions hold."""
-        given = {"id": row_id, "fields": values, **conditions._asdict()}
+        given = {"id": row_id, "fields": values, **conditions}
         changed = _execute(connection, self.update_sql, _json(given), _json(entry))
         return _read(changed, Outcome, self.row)
 
     def delete(
-        self, connection: Connection, row_id: UUID, entry: Entry, conditions: Preconditions
+        self, connection: Connection, row_id: UUID, entry: Entry, conditions: Conditions
     ) -> Outcome[Row]:
         """Delete the row, if the conditions hold."""
-        given = {"id": row_id, **conditions._asdict()}
+        given = {"id": row_id, **conditions}
         changed = _execute(connection, self.delete_sql, _json(given), _json(entry))
         return _read(changed, Outcome, self.row)
 

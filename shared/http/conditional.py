@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Annotated
 
-from pydantic import BaseModel, PlainValidator, WithJsonSchema
+from pydantic import BaseModel, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from shared.errors import ApiError, ChangedMeanwhileError, ExcludedVersionError
+from shared.errors import ApiError, ChangedMeanwhileError
 from shared.http.headers import Header
-from shared.preconditions import Preconditions
 
 # Of a class that goes up to \uffff, Python would walk all characters when it compiles the pattern.
 TAG = r'(?:W/)?"[^\x00-\x20"\x7f]*"'
@@ -24,8 +23,8 @@ CURRENT = Header("If-Match", "Go on only if one of these entity tags is current.
 NOT_CURRENT = Header("If-None-Match", "Go on only if none of these entity tags is current.")
 CHANGED = Header("If-None-Match", "Answer 304 if one of these entity tags is current.")
 WEAKENED = "A proxy has weakened the entity tag in If-Match on its way (W/), so that it fits no version."
-ANY = range(2**63)
-Versions = frozenset[int] | range
+# None stands for all.
+Versions = frozenset[int] | None
 
 
 def entity_tag(version: int) -> str:
@@ -34,18 +33,16 @@ def entity_tag(version: int) -> str:
 
 
 def explained(error: ApiError, headers: Mapping[str, str]) -> ApiError:
-    """Say which condition does not hold, where the version alone does not tell."""
-    if not isinstance(error, ChangedMeanwhileError):
-        return error
+    """Say that no version fits a weak entity tag, which the version alone does not tell."""
     tags = re.findall(TAG, headers.get("if-match", ""))
-    weak = any(tag.startswith("W/") for tag in tags)
-    return ChangedMeanwhileError(WEAKENED) if weak else error if tags else ExcludedVersionError()
+    weakened = isinstance(error, ChangedMeanwhileError) and any(tag.startswith("W/") for tag in tags)
+    return ChangedMeanwhileError(WEAKENED) if weakened else error
 
 
 def _versions(header: str, prefix: str = "", *, strict: bool = True) -> Versions:
     header = header.strip()
     if header == "*":
-        return ANY
+        return None
     if not TAGS.fullmatch(header):
         if strict:
             raise PydanticCustomError("entity_tags", "must be * or a list of entity tags")
@@ -58,20 +55,18 @@ _weakly = partial(_versions, prefix="W/")
 _leniently = partial(_weakly, strict=False)
 
 
-class Conditions(BaseModel, alias_generator=lambda name: name.replace("_", "-"), defer_build=True):
-    """The conditions on which a request changes a version."""
+class Conditions(BaseModel, defer_build=True):
+    """The conditions on which a request changes a version: which it must be, and which it must not be."""
 
-    if_match: Annotated[Versions, PlainValidator(_versions), A_LIST, CURRENT] = ANY
-    if_none_match: Annotated[Versions, PlainValidator(_weakly), A_LIST, NOT_CURRENT] = frozenset()
-
-    def of_row(self) -> Preconditions:
-        """Say the same of a row."""
-        if isinstance(self.if_none_match, range):
-            return Preconditions(expected=frozenset())
-        return Preconditions(None if isinstance(self.if_match, range) else self.if_match, self.if_none_match)
+    expected: Annotated[Versions, PlainValidator(_versions), A_LIST, CURRENT] = Field(None, alias="if-match")
+    excluded: Annotated[Versions, PlainValidator(_weakly), A_LIST, NOT_CURRENT] = Field(
+        frozenset(), alias="if-none-match"
+    )
 
 
 class ConditionsOfRead(Conditions):
     """The conditions on which a request reads a version."""
 
-    if_none_match: Annotated[Versions, PlainValidator(_leniently), A_TEXT, CHANGED] = frozenset()
+    excluded: Annotated[Versions, PlainValidator(_leniently), A_TEXT, CHANGED] = Field(
+        frozenset(), alias="if-none-match"
+    )

@@ -59,9 +59,9 @@ def respond(
         headers["ETag"] = entity_tag(version)
         if conditions:
             headers["Cache-Control"] = "private, no-cache"
-            if version not in conditions.if_match:
+            if conditions.expected is not None and version not in conditions.expected:
                 raise ChangedMeanwhileError
-            if version in conditions.if_none_match:
+            if conditions.excluded is None or version in conditions.excluded:
                 return Response(None, headers, HTTPStatus.NOT_MODIFIED)
     if location is not None:
         headers["Location"] = str(location)

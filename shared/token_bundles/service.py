@@ -4,10 +4,10 @@ from uuid import UUID
 
 from shared.callers import Caller
 from shared.database import reading, writing
+from shared.database.versioned import Conditions
 from shared.errors import ConflictError, KeyUsedDifferentlyError, NotFoundError, StillReferencedError
 from shared.history import ChangeRead, show_history
 from shared.paging import Page, PageQuery, show_page
-from shared.preconditions import UNCONDITIONAL, Preconditions
 from shared.token_bundles.repository import BUNDLES, find_bundles, with_folded_name
 from shared.token_bundles.schemas import (
     TokenBundleCreate,
@@ -76,21 +76,21 @@ def create_bundle(
 
 
 def update_bundle(
-    bundle_id: UUID, values: TokenBundleUpdate, caller: Caller, conditions: Preconditions = UNCONDITIONAL
+    bundle_id: UUID, values: TokenBundleUpdate, caller: Caller, conditions: Conditions
 ) -> TokenBundleRead:
     """Change the fields that are given, from the version that is; what changes nothing makes no new version.
 
     Raises NotFoundError, and why a condition does not hold.
     """
     changes = with_folded_name(values.model_dump(exclude_unset=True))
-    conditions = conditions._replace(version=changes.pop("version", None))
+    conditions = {**conditions, "version": changes.pop("version", None)}
     with writing() as connection:
         outcome = BUNDLES.update(connection, bundle_id, changes, caller.entry("updated"), conditions)
     return show_bundle(outcome.settled())
 
 
 def set_bundle_active(
-    bundle_id: UUID, caller: Caller, *, is_active: bool, conditions: Preconditions = UNCONDITIONAL
+    bundle_id: UUID, caller: Caller, *, is_active: bool, conditions: Conditions
 ) -> TokenBundleRead:
     """Activate or deactivate a bundle; raises NotFoundError, and why a condition does not hold."""
     entry = caller.entry("activated" if is_active else "deactivated")
@@ -99,7 +99,7 @@ def set_bundle_active(
     return show_bundle(outcome.settled())
 
 
-def delete_bundle(bundle_id: UUID, caller: Caller, conditions: Preconditions = UNCONDITIONAL) -> None:
+def delete_bundle(bundle_id: UUID, caller: Caller, conditions: Conditions) -> None:
     """Delete a bundle for good; raises NotFoundError, why a condition does not hold, BundleInUseError."""
     try:
         with writing() as connection:

@@ -13,7 +13,6 @@ from sqlalchemy.exc import DBAPIError
 from shared.callers import Caller
 from shared.database import Connection, writing
 from shared.errors import AlreadyTakenError, ChangedMeanwhileError, ConstraintViolatedError, NotFoundError
-from shared.preconditions import UNCONDITIONAL, Preconditions
 from shared.token_bundles.repository import BUNDLES, find_bundles, find_sql
 
 VALUES = {
@@ -23,6 +22,17 @@ VALUES = {
 NO_ID = UUID(int=0)
 CALLER = Caller("admin-1", None, "request-1")
 ENTRY = CALLER.entry("updated")
+
+
+def demand(
+    expected: frozenset[int] | None = None,
+    excluded: frozenset[int] | None = frozenset(),
+    version: int | None = None,
+) -> dict[str, object]:
+    return {"expected": expected, "excluded": excluded, "version": version}
+
+
+UNCONDITIONAL = demand()
 
 
 @pytest.fixture
@@ -41,8 +51,8 @@ class TestOneStatement:
             lambda own: BUNDLES.get(own, NO_ID),
             lambda own: BUNDLES.history(own, NO_ID, limit=20, offset=0),
             lambda own: BUNDLES.update(own, NO_ID, {"name": "x", "price": Decimal(1)}, ENTRY, UNCONDITIONAL),
-            lambda own: BUNDLES.update(own, NO_ID, {}, ENTRY, Preconditions(frozenset({1, 2}))),
-            lambda own: BUNDLES.delete(own, NO_ID, ENTRY, Preconditions(frozenset({1}))),
+            lambda own: BUNDLES.update(own, NO_ID, {}, ENTRY, demand(frozenset({1, 2}))),
+            lambda own: BUNDLES.delete(own, NO_ID, ENTRY, demand(frozenset({1}))),
             lambda own: find_bundles(own, ("name",), limit=20, offset=0, inactive=True, part="x"),
         ],
     )
@@ -67,25 +77,26 @@ class TestOutcomes:
         bundle_id = BUNDLES.create(own, VALUES, ENTRY, None).settled().id
         for values, conditions, outcome in (
             ({"name": "Other"}, UNCONDITIONAL, "done"),
-            ({"name": "Other"}, Preconditions(frozenset({2})), "unchanged"),
-            ({"name": "Third"}, Preconditions(frozenset({1, 3})), "stale"),
-            ({"name": "Other"}, Preconditions(frozenset({1})), "stale"),
-            ({"name": "Other"}, Preconditions(frozenset()), "stale"),
-            ({"name": "Other"}, Preconditions(excluded=frozenset({1, 2})), "excluded"),
-            ({"name": "Other"}, Preconditions(frozenset({1}), frozenset({2}), 1), "stale"),
-            ({"name": "Other"}, Preconditions(frozenset({2}), frozenset({2}), 1), "excluded"),
-            ({"name": "Other"}, Preconditions(frozenset({2}), frozenset({1}), 1), "conflict"),
-            ({"name": "Other"}, Preconditions(version=2**63 - 1), "conflict"),
-            ({"name": "Third"}, Preconditions(frozenset({1, 2}), frozenset({1}), 2), "done"),
+            ({"name": "Other"}, demand(frozenset({2})), "unchanged"),
+            ({"name": "Third"}, demand(frozenset({1, 3})), "stale"),
+            ({"name": "Other"}, demand(frozenset({1})), "stale"),
+            ({"name": "Other"}, demand(frozenset()), "stale"),
+            ({"name": "Other"}, demand(excluded=frozenset({1, 2})), "excluded"),
+            ({"name": "Other"}, demand(excluded=None), "excluded"),
+            ({"name": "Other"}, demand(frozenset({1}), frozenset({2}), 1), "stale"),
+            ({"name": "Other"}, demand(frozenset({2}), frozenset({2}), 1), "excluded"),
+            ({"name": "Other"}, demand(frozenset({2}), frozenset({1}), 1), "conflict"),
+            ({"name": "Other"}, demand(version=2**63 - 1), "conflict"),
+            ({"name": "Third"}, demand(frozenset({1, 2}), frozenset({1}), 2), "done"),
         ):
             updated = BUNDLES.update(own, bundle_id, values, ENTRY, conditions)
             assert (updated.outcome, updated.row) == (outcome, BUNDLES.get(own, bundle_id))
-        assert BUNDLES.update(own, NO_ID, {}, ENTRY, Preconditions(version=1)).outcome == "missing"
+        assert BUNDLES.update(own, NO_ID, {}, ENTRY, demand(version=1)).outcome == "missing"
 
     def test_are_errors_in_one_place(self, own: Connection) -> None:
         bundle_id = BUNDLES.create(own, VALUES, ENTRY, None).settled().id
         with pytest.raises(ChangedMeanwhileError):
-            BUNDLES.delete(own, bundle_id, CALLER.entry("deleted"), Preconditions(frozenset({2}))).settled()
+            BUNDLES.delete(own, bundle_id, CALLER.entry("deleted"), demand(frozenset({2}))).settled()
         assert BUNDLES.delete(own, bundle_id, CALLER.entry("deleted"), UNCONDITIONAL).settled() is None
         with pytest.raises(NotFoundError):
             BUNDLES.delete(own, bundle_id, CALLER.entry("deleted"), UNCONDITIONAL).settled()
