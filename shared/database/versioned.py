@@ -44,7 +44,7 @@ Action = Literal["created", "updated", "activated", "deactivated", "deleted", "c
 ACTIONS: tuple[Action, ...] = get_args(Action)
 
 CHANGE_COLUMNS = "version, action, subject AS changed_by, client_id, request_id, changed_at"
-# What only these statements write, and the currency of a row, which is the database's.
+# What only these statements write, and the currency, which no row has a column for.
 MANAGED = {"id", "version", "created_at", "updated_at", "currency"}
 
 SAME_CURRENCY = "$1::text IS NOT DISTINCT FROM (SELECT code FROM public.default_currency)"
@@ -52,7 +52,8 @@ OTHER_CURRENCY = "other currency"
 
 GET = """
 SELECT CASE WHEN {same_currency} THEN to_json({noun})::text ELSE 'other currency' END
-FROM (SELECT {columns} FROM public.{table} AS {noun} WHERE {noun}.id = $2) AS {noun}
+FROM public.{table} AS {noun}
+WHERE {noun}.id = $2
 """
 
 # The parameters: the fields; the entry in the history; the caller and the key, or NULL. It selects nothing
@@ -133,23 +134,18 @@ WITH given AS (
 )"""
 
 UPDATE = """
-{locked}, wanted AS (
-    SELECT wanted.id, wanted.version, {wanted}, {differs} AS differs
+{locked}, changed AS (
+    UPDATE public.{table} AS {noun}
+    SET ({stored}, version, updated_at) = ({wanted}, wanted.version + 1, clock_timestamp())
     FROM judged
     CROSS JOIN jsonb_populate_record(judged.present, judged.fields) AS wanted
-    WHERE judged.refused IS NULL
-), changed AS (
-    UPDATE public.{table} AS {noun}
-    SET {assignments}, version = wanted.version + 1, updated_at = clock_timestamp()
-    FROM wanted
-    WHERE {noun}.id = wanted.id AND wanted.differs
+    WHERE {noun}.id = judged.id AND judged.refused IS NULL
+        AND ({editable}) IS DISTINCT FROM ({present})
     RETURNING {columns}
 ), {recorded}
 SELECT json_build_object(
     'outcome', coalesce(judged.refused, CASE WHEN changed.id IS NULL THEN 'unchanged' ELSE 'done' END),
-    'row', coalesce(
-        to_jsonb(changed), to_jsonb(judged.present) || jsonb_build_object('currency', $1::text)
-    )
+    'row', coalesce(to_jsonb(changed), to_jsonb(judged.present))
 )::text
 FROM judged
 LEFT JOIN changed ON changed.id = judged.id
@@ -171,7 +167,7 @@ RECORDED = """recorded AS (
         {noun}_id, version, currency, {noun}, action, subject, client_id, request_id
     )
     SELECT
-        changed.id, changed.version, $1, {snapshot},
+        changed.id, changed.version, $1, CASE WHEN entry.action <> 'deleted' THEN to_jsonb(changed) END,
         entry.action, entry.subject, entry.client_id, entry.request_id
     FROM changed
     CROSS JOIN jsonb_to_record($3) AS entry (action text, subject text, client_id text, request_id text)
@@ -250,48 +246,38 @@ class VersionedTable(Generic[Row]):
         names = [field.name for field in fields(row)]  # type: ignore[arg-type]  # it is a dataclass
         editable = [name for name in names if name not in MANAGED]
         stored = [*editable, *derived]
-        words = {
+
+        def listed(of: Sequence[str], form: str = "{}") -> str:
+            return ", ".join(form.format(name) for name in of)
+
+        self.words = words = {
             "table": table,
             "noun": noun,
+            "source": f"public.{table} AS {noun}",
+            "columns": listed([name for name in names if name != "currency"], f"{noun}.{{}}"),
+            "stored": listed(stored),
+            "wanted": listed(stored, "wanted.{}"),
+            "editable": listed(editable, "wanted.{}"),
+            "present": listed(editable, "(judged.present).{}"),
             "same_currency": SAME_CURRENCY,
-            "columns": ", ".join(
-                "$1::text AS currency" if name == "currency" else f"{noun}.{name}" for name in names
-            ),
-            "stored": ", ".join(stored),
-            "wanted": ", ".join(f"wanted.{name}" for name in stored),
-            "differs": "({}) IS DISTINCT FROM ({})".format(
-                *(", ".join(f"{kind}.{name}" for name in editable) for kind in ("wanted", "(judged.present)"))
-            ),
-            "assignments": ", ".join(f"{name} = wanted.{name}" for name in stored),
         }
-        words["recorded"] = RECORDED.format(**words, snapshot="to_jsonb(changed) - 'currency'")
-        deletion = RECORDED.format(**words, snapshot="NULL")
+        words["recorded"] = RECORDED.format(**words)
         self.row, self.derived = row, derived
-        self.columns, self.source = words["columns"], f"public.{table} AS {noun}"
         self.get_sql = GET.format(**words)
         self.create_sql = CREATE.format(**words)
         # Only a deletion must wait for those who have just referred to the row by a foreign key.
         self.update_sql = UPDATE.format(**words, locked=LOCKED.format(**words, lock="FOR NO KEY UPDATE"))
-        self.delete_sql = DELETE.format(
-            **words | {"recorded": deletion}, locked=LOCKED.format(**words, lock="FOR UPDATE")
-        )
-        self.history_sql = PAGE.format(
-            same_currency=SAME_CURRENCY,
-            columns=f"{CHANGE_COLUMNS}, {noun} || jsonb_build_object('currency', currency) AS after",
+        self.delete_sql = DELETE.format(**words, locked=LOCKED.format(**words, lock="FOR UPDATE"))
+        self.history_sql = self.page_sql(
+            f"{noun}_id = $4",
+            "version DESC",
             source=f"public.{table}_change",
-            condition=f"{noun}_id = $4",
-            order="version DESC",
+            columns=f"{CHANGE_COLUMNS}, {noun} || jsonb_build_object('currency', currency) AS after",
         )
 
-    def page_sql(self, condition: str, order: str) -> str:
+    def page_sql(self, condition: str, order: str, **others: str) -> str:
         """Write the statement for a page: after currency, limit and offset the condition's parameters."""
-        return PAGE.format(
-            same_currency=SAME_CURRENCY,
-            columns=self.columns,
-            source=self.source,
-            condition=condition,
-            order=order,
-        )
+        return PAGE.format(**self.words | others, condition=condition, order=order)
 
     def page(
         self, connection: Connection, sql: str, *parameters: Parameter, limit: int, offset: int
