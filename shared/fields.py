@@ -2,11 +2,13 @@
 
 import re
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 from unicodedata import category, normalize
+from uuid import UUID
 
 from pydantic import (
     AfterValidator,
+    BaseModel,
     BeforeValidator,
     Field,
     PlainValidator,
@@ -14,9 +16,10 @@ from pydantic import (
     StrictInt,
     StrictStr,
     StringConstraints,
+    ValidationInfo,
     WithJsonSchema,
 )
-from pydantic_core import PydanticKnownError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from shared.settings import currency, settings
 
@@ -118,6 +121,14 @@ def _true_or_false(value: object) -> object:
     return choices.get(value.lower(), value) if isinstance(value, str) else value
 
 
+def _as_it_is(given: Any, info: ValidationInfo) -> Any:
+    """Compare with what an endpoint knows of the row from its path."""
+    known = {"currency": settings.default_currency.code, **(info.context or {})}
+    if given != known.get(info.field_name, given):
+        raise PydanticCustomError("read_only", "cannot be changed")
+    return given
+
+
 def _separated(value: object) -> object:
     return value.split(",") if isinstance(value, str) else value
 
@@ -172,3 +183,19 @@ SortOrder = Annotated[
 INTEGER_IN_TEXT = BeforeValidator(_integer_text)
 BooleanParameter = Annotated[StrictBool, BeforeValidator(_true_or_false)]
 SEPARATED_BY_COMMAS = BeforeValidator(_separated)
+
+
+# Fields that only the server sets, in an update that sends back what was read.
+IGNORED: Any = Field(default_factory=str, exclude=True)
+Currency = Annotated[Any, AfterValidator(_as_it_is), WithJsonSchema({"type": "string"})]
+
+
+class AsRead(BaseModel, defer_build=True):
+    """What an update may send back of a row although only the server sets it."""
+
+    id: Annotated[UUID, AfterValidator(_as_it_is)] = IGNORED
+    version: Annotated[StrictInt, Field(ge=-MAX_BIG_INTEGER - 1, le=MAX_BIG_INTEGER)] = Field(
+        default_factory=int, description="The one that is to be changed, and no other."
+    )
+    created_at: Any = IGNORED
+    updated_at: Any = IGNORED

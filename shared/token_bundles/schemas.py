@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, Field, StrictBool
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
-from shared import fields, read_only
+from shared import fields
 from shared.history import ChangeRead, Shown
 from shared.paging import PageQuery
 from shared.token_bundles.model import TokenBundle
@@ -26,7 +26,7 @@ class TokenBundleCreate(BaseModel, extra="forbid", defer_build=True):
     sort_order: fields.SortOrder = 0
 
 
-class TokenBundleUpdate(read_only.AsRead, extra="forbid", defer_build=True):
+class TokenBundleUpdate(fields.AsRead, extra="forbid", defer_build=True):
     """What to change in a bundle; a field that is absent stays as it is, and its default is never read."""
 
     name: fields.Name = Field(default_factory=str)
@@ -35,7 +35,7 @@ class TokenBundleUpdate(read_only.AsRead, extra="forbid", defer_build=True):
     price: fields.Price = Field(default_factory=Decimal)
     is_active: StrictBool = Field(default_factory=bool)
     sort_order: fields.SortOrder = Field(default_factory=int)
-    currency: read_only.Currency = read_only.IGNORED
+    currency: fields.Currency = fields.IGNORED
 
 
 class TokenBundleRead(TypedDict):
