@@ -3,7 +3,7 @@
 import re
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, TypeVar
-from unicodedata import category, normalize
+from unicodedata import category, name, normalize
 from uuid import UUID
 
 from pydantic import (
@@ -28,13 +28,11 @@ MAX_BIG_INTEGER = 2**63 - 1
 MAX_WHOLE_UNITS = 99_999_999
 MAX_NAME, MAX_SEARCH = 255, 2000
 
-# Controls, formats, halves of characters and separators; then fillers and selectors of other categories.
+# Controls, formats, halves of characters and separators; then what is unseen in other categories.
 UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"}
-BLANK = {
-    *"\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2065\u2800\u3164\uffa0\U00016fe4\U0001d159",
-    *map(chr, range(0xFE00, 0xFE10)),
-    *map(chr, range(0xFFF0, 0xFFF9)),
-}
+BLANK = re.compile(
+    "VARIATION SELECTOR|(HANGUL|KHITAN).* FILLER|GRAPHEME JOINER|INHERENT|(PATTERN|FULL|HALF) BLANK|NULL NOTEHEAD"
+)
 
 # What a browser's number input sends: https://html.spec.whatwg.org/#valid-floating-point-number
 DECIMAL_TEXT = re.compile(r"-?(\d+(\.\d+)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -62,16 +60,21 @@ def fold(text: str) -> str:
     return normalize("NFC", normalize("NFC", text.strip()).casefold())
 
 
+def _is_seen(character: str) -> bool:
+    # What is not assigned yet may be seen, except where Unicode says now that it will not.
+    unseen = (
+        "\ufff0" <= character < "\ufff9" or "\U000e0000" <= character < "\U000e1000" or character == "\u2065"
+    )
+    return not (unseen or category(character) in UNSEEN or BLANK.search(name(character, "")))
+
+
 def _name(text: str) -> str:
     # Composed, a letter has at most four parts; putting many marks in order takes quadratic time.
     if len(text) <= 4 * MAX_NAME:
         text = normalize("NFC", text)
     if len(text) > MAX_NAME:
         raise PydanticKnownError("string_too_long", {"max_length": MAX_NAME})
-    if all(
-        category(character) in UNSEEN or character in BLANK or "\U000e0000" <= character < "\U000e1000"
-        for character in text
-    ):
+    if not any(map(_is_seen, text)):
         raise PydanticKnownError("string_too_short", {"min_length": 1})
     return text
 
