@@ -18,16 +18,9 @@ from uuid import UUID
 from pydantic import TypeAdapter
 from pydantic_core import to_json
 
+from shared import errors
 from shared.database.connection import Connection
 from shared.database.driver import Parameter
-from shared.errors import (
-    ApiError,
-    ChangedMeanwhileError,
-    ExcludedVersionError,
-    NotFoundError,
-    OtherCurrencyError,
-    VersionConflictError,
-)
 from shared.settings import settings
 
 Row = TypeVar("Row")
@@ -206,15 +199,15 @@ class Outcome(Generic[Row]):
         if error := ERRORS.get(self.outcome):
             raise error
         if self.outcome == "conflict":
-            raise VersionConflictError(self.row.version)  # type: ignore[union-attr]  # each has one
+            raise errors.VersionConflictError(self.row.version)  # type: ignore[union-attr]  # each has one
         return self.row  # type: ignore[return-value]
 
 
-ERRORS: dict[str, type[ApiError]] = {
-    "missing": NotFoundError,
-    "stale": ChangedMeanwhileError,
-    "excluded": ExcludedVersionError,
-    OTHER_CURRENCY: OtherCurrencyError,
+ERRORS: dict[str, type[errors.ApiError]] = {
+    "missing": errors.NotFoundError,
+    "stale": errors.ChangedMeanwhileError,
+    "excluded": errors.ExcludedVersionError,
+    OTHER_CURRENCY: errors.OtherCurrencyError,
 }
 
 
@@ -290,7 +283,7 @@ class VersionedTable(Generic[Row]):
         """Return the row; raises NotFoundError."""
         if found := _execute(connection, self.get_sql, row_id):
             return _read(found, self.row)
-        raise NotFoundError
+        raise errors.NotFoundError
 
     def create(
         self, connection: Connection, values: Values, entry: Entry, claim: Claim | None
@@ -325,7 +318,7 @@ class VersionedTable(Generic[Row]):
 def _execute(connection: Connection, sql: str, *parameters: Parameter, prepared: bool = True) -> str | None:
     found = connection.execute(sql, settings.default_currency.code, *parameters, prepared=prepared)
     if found == OTHER_CURRENCY:
-        raise OtherCurrencyError
+        raise errors.OtherCurrencyError
     return found
 
 
