@@ -8,15 +8,8 @@ from shared.database.versioned import Conditions
 from shared.errors import ConflictError, KeyUsedDifferentlyError, NotFoundError, StillReferencedError
 from shared.history import ChangeRead, show_history
 from shared.paging import Page, PageQuery, show_page
+from shared.token_bundles import schemas
 from shared.token_bundles.repository import BUNDLES, find_bundles, with_folded_name
-from shared.token_bundles.schemas import (
-    TokenBundleCreate,
-    TokenBundleListQuery,
-    TokenBundleRead,
-    TokenBundleUpdate,
-    show_bundle,
-    show_editable_fields,
-)
 
 # Of whose foreign keys a violation is a bug.
 OWN_TABLES = {"token_bundle", "token_bundle_change", "token_bundle_idempotency_key"}
@@ -29,7 +22,7 @@ class BundleInUseError(ConflictError):
     errors = ({"code": "still_referenced"},)
 
 
-def list_bundles(query: TokenBundleListQuery) -> Page[TokenBundleRead]:
+def list_bundles(query: schemas.TokenBundleListQuery) -> Page[schemas.TokenBundleRead]:
     """Show one page of the bundles that match the query."""
     with reading() as connection:
         found = find_bundles(
@@ -40,7 +33,7 @@ def list_bundles(query: TokenBundleListQuery) -> Page[TokenBundleRead]:
             inactive=query.include_inactive,
             part=query.q,
         )
-    return show_page([show_bundle(row) for row in found.rows], found.total, query)
+    return show_page([schemas.show_bundle(row) for row in found.rows], found.total, query)
 
 
 def list_changes(bundle_id: UUID, query: PageQuery) -> Page[ChangeRead]:
@@ -49,18 +42,18 @@ def list_changes(bundle_id: UUID, query: PageQuery) -> Page[ChangeRead]:
         found = BUNDLES.history(connection, bundle_id, limit=query.per_page + 1, offset=query.offset)
     if not found.total:
         raise NotFoundError
-    return show_history(found, query, show_editable_fields)
+    return show_history(found, query, schemas.show_editable_fields)
 
 
-def get_bundle(bundle_id: UUID) -> TokenBundleRead:
+def get_bundle(bundle_id: UUID) -> schemas.TokenBundleRead:
     """Show one bundle; raises NotFoundError."""
     with reading() as connection:
-        return show_bundle(BUNDLES.get(connection, bundle_id))
+        return schemas.show_bundle(BUNDLES.get(connection, bundle_id))
 
 
 def create_bundle(
-    values: TokenBundleCreate, caller: Caller, key: str | None = None
-) -> tuple[TokenBundleRead, bool]:
+    values: schemas.TokenBundleCreate, caller: Caller, key: str | None = None
+) -> tuple[schemas.TokenBundleRead, bool]:
     """Create a bundle, or show as it was then what the caller's key has created; tell whether it was the key.
 
     Raises KeyUsedDifferentlyError.
@@ -72,12 +65,12 @@ def create_bundle(
     bundle, replayed = created.settled(), created.outcome == "replayed"
     if replayed and any(getattr(bundle, name) != value for name, value in given.items()):
         raise KeyUsedDifferentlyError
-    return show_bundle(bundle), replayed
+    return schemas.show_bundle(bundle), replayed
 
 
 def update_bundle(
-    bundle_id: UUID, values: TokenBundleUpdate, caller: Caller, conditions: Conditions
-) -> TokenBundleRead:
+    bundle_id: UUID, values: schemas.TokenBundleUpdate, caller: Caller, conditions: Conditions
+) -> schemas.TokenBundleRead:
     """Change the fields that are given, from the version that is; what changes nothing makes no new version.
 
     Raises NotFoundError, and why a condition does not hold.
@@ -86,17 +79,17 @@ def update_bundle(
     conditions = {**conditions, "version": changes.pop("version", None)}
     with writing() as connection:
         outcome = BUNDLES.update(connection, bundle_id, changes, caller.entry("updated"), conditions)
-    return show_bundle(outcome.settled())
+    return schemas.show_bundle(outcome.settled())
 
 
 def set_bundle_active(
     bundle_id: UUID, caller: Caller, *, is_active: bool, conditions: Conditions
-) -> TokenBundleRead:
+) -> schemas.TokenBundleRead:
     """Activate or deactivate a bundle; raises NotFoundError, and why a condition does not hold."""
     entry = caller.entry("activated" if is_active else "deactivated")
     with writing() as connection:
         outcome = BUNDLES.update(connection, bundle_id, {"is_active": is_active}, entry, conditions)
-    return show_bundle(outcome.settled())
+    return schemas.show_bundle(outcome.settled())
 
 
 def delete_bundle(bundle_id: UUID, caller: Caller, conditions: Conditions) -> None:
