@@ -24,7 +24,7 @@ def authenticate(event: Event, scope: str) -> Caller:
     caller = Caller(claims.get("sub"), claims.get("client_id") or claims.get("azp"), request_id(event))
     if not claims or not all(map(_is_storable, caller)):
         raise UnauthorizedError
-    if scope not in _scopes(claims):
+    if not any(_has(claims.get(name), scope) for name in ("scope", "scp")):
         raise ForbiddenError
     return caller
 
@@ -36,15 +36,10 @@ def _claims(event: Event) -> Mapping[str, Any]:
     return claims if isinstance(claims, dict) else {}
 
 
-def _scopes(claims: Mapping[str, Any]) -> set[str]:
-    """Collect the scopes of a token: API Gateway passes a claim that is a list as `[a b]`."""
-    scopes: set[str] = set()
-    for value in (claims.get("scope"), claims.get("scp")):
-        if isinstance(value, str):
-            scopes.update(value.strip("[]").split())
-        elif isinstance(value, list):
-            scopes.update(scope for scope in value if isinstance(scope, str))
-    return scopes
+def _has(scopes: object, scope: str) -> bool:
+    """Tell whether a claim has the scope: API Gateway passes one that is a list as `[a b]`."""
+    scopes = scopes.strip("[]").split() if isinstance(scopes, str) else scopes
+    return isinstance(scopes, list) and scope in scopes
 
 
 def _is_storable(claim: object) -> bool:
