@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Annotated, Any, NamedTuple, get_args, get_origin
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import parse_qsl
 from uuid import UUID
 
@@ -32,7 +32,10 @@ class Parameters:
         self.sources = {parameter.name: _source(parameter) for parameter in declared}
         self.has_body = "body" in self.sources.values()
         fields: dict[str, Any] = {
-            parameter.name: (parameter.annotation, _field(self.sources[parameter.name], parameter.default))
+            parameter.name: (
+                Annotated[parameter.annotation, Field(validation_alias=self.sources[parameter.name])],
+                ... if parameter.default is parameter.empty else parameter.default,
+            )
             for parameter in declared
             if parameter.annotation is not Caller
         }
@@ -76,19 +79,11 @@ def _source(parameter: inspect.Parameter) -> str | AliasPath:
     annotation = parameter.annotation
     if annotation is Caller:
         return "caller"
-    if inspect.isclass(annotation) and issubclass(annotation, Conditions):
-        return "header"
-    if get_origin(annotation) is Annotated:
-        for mark in get_args(annotation)[1:]:
-            if isinstance(mark, Header):
-                return AliasPath("header", mark.name.lower())
-            if isinstance(mark, Query):
-                return "query"
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return "body"
+    for mark in getattr(annotation, "__metadata__", ()):
+        if isinstance(mark, Header):
+            return AliasPath("header", mark.name.lower())
+        if isinstance(mark, Query):
+            return "query"
+    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
+        return "header" if issubclass(annotation, Conditions) else "body"
     return AliasPath("path", parameter.name)
-
-
-def _field(source: str | AliasPath, default: Any) -> Any:
-    required = default is inspect.Parameter.empty
-    return Field(validation_alias=source) if required else Field(default, validation_alias=source)
