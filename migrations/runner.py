@@ -12,7 +12,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event, make_url, text
 
 from migrations.currency import change_currency, check_currency
 from shared.database.connection import connect
@@ -63,7 +63,7 @@ def make_engine(database_url: str, timeouts: Timeouts) -> Engine:
         return connection
 
     url = make_url(database_url).set(drivername="postgresql+pg8000", query={})
-    engine = create_engine(url, creator=creator, hide_parameters=True)
+    engine = create_engine(url, creator=creator, poolclass=NullPool, hide_parameters=True)
 
     @event.listens_for(engine, "set_connection_execution_options")
     def end_hidden_transaction(connection: Connection, _: object) -> None:
@@ -74,15 +74,9 @@ def make_engine(database_url: str, timeouts: Timeouts) -> Engine:
     return engine
 
 
-@contextmanager
-def connected() -> Iterator[Connection]:
+def connected() -> Connection:
     """Connect to the database of the settings, with the time that migrations have."""
-    engine = make_engine(settings.database_url, TIMEOUTS)
-    try:
-        with engine.connect() as connection:
-            yield connection
-    finally:
-        engine.dispose()
+    return make_engine(settings.database_url, TIMEOUTS).connect()
 
 
 def current_revision() -> str | None:
