@@ -15,12 +15,10 @@ SORTABLE = {
 }
 
 # A name that psql, say, has written is not folded, or as it was.
-MATCHES = """(bundle.is_active OR $4) AND (
-        $5 = ''
-        OR (bundle.name_when_folded = bundle.name AND strpos(bundle.name_folded, $5) > 0)
-        OR (bundle.name_when_folded IS DISTINCT FROM bundle.name
-            AND strpos(lower(bundle.name), lower($6)) > 0)
-    )"""
+MATCHES = """(bundle.is_active OR $4) AND ($5 = '' OR CASE
+        WHEN bundle.name_when_folded = bundle.name THEN strpos(bundle.name_folded, $5) > 0
+        ELSE strpos(lower(bundle.name), lower($6)) > 0
+    END)"""
 
 
 def with_folded_name(values: dict[str, Any]) -> dict[str, Any]:
