@@ -8,14 +8,16 @@ from shared.settings import Currency, SettingsError, currency, settings
 # Who writes meanwhile waits for this, and is then told about the other currency.
 LOCK = text("LOCK TABLE public.token_bundle IN SHARE ROW EXCLUSIVE MODE")
 UNFIT = text("SELECT id FROM public.token_bundle WHERE price <> round(price, :decimals) ORDER BY id LIMIT 20")
-KNOWN = text("SELECT code FROM public.default_currency")
 # A version of each, because an entity tag stands for what is shown.
 CHANGE = text("""
     WITH known AS (
-        INSERT INTO public.default_currency (code) VALUES (:code)
-        ON CONFLICT (is_only) DO UPDATE SET code = excluded.code
+        INSERT INTO public.default_currency AS known (code) VALUES (:code)
+        ON CONFLICT (is_only) DO UPDATE SET code = excluded.code WHERE known.code <> excluded.code
+        RETURNING known.code
     ), changed AS (
-        UPDATE public.token_bundle SET version = version + 1, updated_at = clock_timestamp() RETURNING *
+        UPDATE public.token_bundle AS bundle SET version = version + 1, updated_at = clock_timestamp()
+        FROM known
+        RETURNING bundle.*
     )
     INSERT INTO public.token_bundle_change (bundle_id, version, action, bundle, currency)
     SELECT id, version, 'currency_changed', to_jsonb(changed), :code FROM changed
@@ -24,11 +26,11 @@ CHANGE = text("""
 
 def check_currency(connection: Connection) -> None:
     """Raise CommandError when the functions are set to another currency than the prices are in."""
-    wanted = settings.default_currency.code
-    # Before the migration that brings the table there is none to compare with.
     if not inspect(connection).has_table("default_currency", schema="public"):
         return
-    if (known := connection.scalar(KNOWN)) != wanted:
+    known = connection.scalar(text("SELECT code FROM public.default_currency"))
+    wanted = settings.default_currency.code
+    if known != wanted:
         raise CommandError(
             f"The prices in the database are in {known}, and DEFAULT_CURRENCY is {wanted}: set {known}, "
             f"or make them prices in {wanted} with the command `currency {wanted}` (see docs/runbook.md)."
@@ -42,8 +44,7 @@ def change_currency(connection: Connection, code: str | None) -> None:
         raise SettingsError(f"The currency must be an ISO 4217 code such as EUR, not {code!r}.")
     connection.execute(LOCK)
     check_prices(connection, wanted)
-    if connection.scalar(KNOWN) != code:
-        connection.execute(CHANGE, {"code": code})
+    connection.execute(CHANGE, {"code": code})
 
 
 def check_prices(connection: Connection, wanted: Currency) -> None:
