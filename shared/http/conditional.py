@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Annotated
 
-from pydantic import BaseModel, Field, PlainValidator, WithJsonSchema
+from pydantic import BaseModel, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from shared.errors import ApiError, ChangedMeanwhileError
@@ -22,6 +22,7 @@ A_TEXT = WithJsonSchema({"type": "string", "examples": ['"3"']})
 CURRENT = Header("If-Match", "Go on only if one of these entity tags is current.")
 NOT_CURRENT = Header("If-None-Match", "Go on only if none of these entity tags is current.")
 CHANGED = Header("If-None-Match", "Answer 304 if one of these entity tags is current.")
+HEADERS = {"expected": "if-match", "excluded": "if-none-match"}
 WEAKENED = "A proxy has weakened the entity tag in If-Match on its way (W/), so that it fits no version."
 # None stands for all.
 Versions = frozenset[int] | None
@@ -55,18 +56,14 @@ _weakly = partial(_versions, prefix="W/")
 _leniently = partial(_weakly, strict=False)
 
 
-class Conditions(BaseModel, defer_build=True):
+class Conditions(BaseModel, alias_generator=HEADERS.__getitem__, defer_build=True):
     """The conditions on which a request changes a version: which it must be, and which it must not be."""
 
-    expected: Annotated[Versions, PlainValidator(_versions), A_LIST, CURRENT] = Field(None, alias="if-match")
-    excluded: Annotated[Versions, PlainValidator(_weakly), A_LIST, NOT_CURRENT] = Field(
-        frozenset(), alias="if-none-match"
-    )
+    expected: Annotated[Versions, PlainValidator(_versions), A_LIST, CURRENT] = None
+    excluded: Annotated[Versions, PlainValidator(_weakly), A_LIST, NOT_CURRENT] = frozenset()
 
 
 class ConditionsOfRead(Conditions):
     """The conditions on which a request reads a version."""
 
-    excluded: Annotated[Versions, PlainValidator(_leniently), A_TEXT, CHANGED] = Field(
-        frozenset(), alias="if-none-match"
-    )
+    excluded: Annotated[Versions, PlainValidator(_leniently), A_TEXT, CHANGED] = frozenset()
