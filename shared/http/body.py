@@ -30,7 +30,9 @@ def read_json_object(event: Mapping[str, Any]) -> tuple[dict[str, Any], list[Pla
     UnsupportedMediaTypeError.
     """
     try:
-        body = _bytes(event)
+        body = (event.get("body") or "").encode("utf-8", "surrogatepass")
+        if event.get("isBase64Encoded"):
+            body = base64.b64decode(body, validate=True)
         if not body:
             raise _invalid("missing")
         if len(body) > MAX_BODY_BYTES:
@@ -55,11 +57,6 @@ def given_twice(names: Iterable[str]) -> list[str]:
 
 def _invalid(kind: str) -> InvalidRequestError:
     return InvalidRequestError([{"type": kind, "loc": ("body",)}])
-
-
-def _bytes(event: Mapping[str, Any]) -> bytes:
-    body = (event.get("body") or "").encode("utf-8", "surrogatepass")
-    return base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body
 
 
 def _refuse_media_type(headers: Mapping[str, str], *, is_patch: bool) -> None:
