@@ -11,7 +11,6 @@ import re
 import socket
 import ssl
 import struct
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -51,7 +50,7 @@ class PipelinedConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 ha
         self._received = bytearray()
         self.patience = self._until = math.inf
         self.is_settled = True
-        if sys.platform == "linux":
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
             # Else a peer that has gone without a word is waited for like one that is slow.
             milliseconds = int(arguments["timeout"] * 1000)
             self._usock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
