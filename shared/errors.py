@@ -97,6 +97,4 @@ class OtherCurrencyError(ApiError):
 
     status = 503
     metric = "CurrencyErrors"
-    detail = (
-        "The system is set to another currency than its prices are in: nothing has been shown or changed."
-    )
+    detail = "The system's currency is not the one of its prices: nothing has been shown or changed."

@@ -18,7 +18,7 @@ from tests.waiting import until
 
 VALID = at_once.VALID | {"price": 9}
 KEY = {"Idempotency-Key": "key"}
-DETAIL = "The system is set to another currency than its prices are in: nothing has been shown or changed."
+DETAIL = "The system's currency is not the one of its prices: nothing has been shown or changed."
 
 
 @pytest.fixture
