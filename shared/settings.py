@@ -26,9 +26,6 @@ CURRENCIES = {
 }
 
 
-DATABASE_URL_FORM = "must be postgresql://user:password@host:port/name."
-
-
 class SettingsError(Exception):
     """A setting is missing or wrong; the message is a sentence that names it."""
 
@@ -72,17 +69,15 @@ class Settings:
     @cached_property
     def database_url(self) -> str:
         """Where Postgres is: `DATABASE_URL`, as `postgresql://user:password@host:port/name`."""
-        url = os.environ.get("DATABASE_URL")
-        if not url:
-            raise SettingsError(f"DATABASE_URL is not set: it {DATABASE_URL_FORM}")
-        # The value is left out of the sentence: it may hold a password.
+        url = os.environ.get("DATABASE_URL", "")
         try:
             parts = urlsplit(url)
             complete = bool(parts.hostname and parts.username and parts.path.strip("/")) and parts.port != 0
         except ValueError:
             complete = False
         if not complete or parts.scheme not in {"postgresql", "postgres"}:
-            raise SettingsError(f"DATABASE_URL {DATABASE_URL_FORM}")
+            # The value is left out of the sentence: it may hold a password.
+            raise SettingsError("DATABASE_URL must be set to postgresql://user:password@host:port/name.")
         return url
 
     # Seconds for Postgres to accept a connection, to answer a statement, to wait for a row that is locked.
