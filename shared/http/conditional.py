@@ -28,11 +28,6 @@ WEAKENED = "A proxy has weakened the entity tag in If-Match on its way (W/), so 
 Versions = frozenset[int] | None
 
 
-def entity_tag(version: int) -> str:
-    """Write a version as a strong entity tag."""
-    return f'"{version}"'
-
-
 def explained(error: ApiError, headers: Mapping[str, str]) -> ApiError:
     """Say that no version fits a weak entity tag, which the version alone does not tell."""
     tags = re.findall(TAG, headers.get("if-match", ""))

@@ -8,7 +8,7 @@ from pydantic_core import to_json
 from typing_extensions import TypedDict
 
 from shared.errors import ChangedMeanwhileError
-from shared.http.conditional import ConditionsOfRead, entity_tag
+from shared.http.conditional import ConditionsOfRead
 
 REPLAYED = "Idempotency-Replayed"
 
@@ -56,7 +56,7 @@ def respond(
     """
     headers = {}
     if version is not None:
-        headers["ETag"] = entity_tag(version)
+        headers["ETag"] = f'"{version}"'
         if conditions:
             headers["Cache-Control"] = "private, no-cache"
             if conditions.expected is not None and version not in conditions.expected:
