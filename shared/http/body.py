@@ -5,7 +5,7 @@ import codecs
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from functools import partial
 from itertools import islice
@@ -50,11 +50,6 @@ def read_json_object(event: Mapping[str, Any]) -> tuple[dict[str, Any], list[Pla
     return {name.encode(errors="replace").decode(): item for name, item in value.items()}, twice
 
 
-def given_twice(names: Iterable[str]) -> list[str]:
-    """Find what is there more than once, each once."""
-    return [name for name, times in Counter(names).items() if times > 1]
-
-
 def _invalid(kind: str) -> InvalidRequestError:
     return InvalidRequestError([{"type": kind, "loc": ("body",)}])
 
@@ -72,8 +67,8 @@ def _refuse_media_type(headers: Mapping[str, str], *, is_patch: bool) -> None:
 def _given_twice(value: Any, place: list[str | int]) -> Iterator[Place]:
     # Of JSON whose objects are tuples of pairs. A copy of the place for each part would cost the square.
     if isinstance(value, tuple):
-        names = [name.encode(errors="replace").decode() for name, _ in value]
-        yield from ((*place, name) for name in given_twice(names))
+        names = Counter(name.encode(errors="replace").decode() for name, _ in value)
+        yield from ((*place, name) for name, times in names.items() if times > 1)
     for name, item in value if isinstance(value, tuple) else enumerate(value):
         if isinstance(item, tuple | list):
             place.append(name)

@@ -4,14 +4,14 @@ import inspect
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Annotated, Any, NamedTuple
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qs
 from uuid import UUID
 
 from pydantic import AliasPath, BaseModel, Field, ValidationError, create_model
 
 from shared.callers import Caller
 from shared.errors import NotFoundError
-from shared.http.body import given_twice, read_json_object
+from shared.http.body import read_json_object
 from shared.http.conditional import Conditions
 from shared.http.headers import Header
 from shared.http.problems import InvalidRequestError
@@ -49,8 +49,8 @@ class Parameters:
             raise NotFoundError
         body, twice = read_json_object(event) if self.has_body else (None, [])
         # In the parameters the values of a name that is given twice are joined by commas.
-        query = parse_qsl(event.get("rawQueryString") or "", keep_blank_values=True)
-        twice += [("query", name) for name in given_twice(name for name, _ in query)]
+        query = parse_qs(event.get("rawQueryString") or "", keep_blank_values=True)
+        twice += [("query", name) for name, values in query.items() if len(values) > 1]
         errors: dict[Any, Mapping[str, Any]] = {loc: {"type": "duplicate", "loc": loc} for loc in twice}
         request = {
             "path": path,
