@@ -277,62 +277,57 @@ class VersionedTable(Generic[Row]):
     ) -> Found[Row]:
         """Return the page that a statement of `page_sql` selects, given the parameters of its condition."""
         # Its best plan depends on how much the condition lets through.
-        return _read(_execute(connection, sql, limit, offset, *parameters, prepared=False), Found, self.row)
+        return _select((Found, self.row), connection, sql, limit, offset, *parameters, prepared=False)
 
     def get(self, connection: Connection, row_id: UUID) -> Row:
         """Return the row; raises NotFoundError."""
-        if found := _execute(connection, self.get_sql, row_id):
-            return _read(found, self.row)
+        if found := _select((self.row,), connection, self.get_sql, row_id):
+            return found
         raise errors.NotFoundError
 
     def create(
         self, connection: Connection, values: Values, entry: Entry, claim: Claim | None
     ) -> Outcome[Row]:
         """Insert a row, or return what a claimed key has created in the last 24 hours, as it was then."""
-        parameters = _json(values), _json(entry), None if claim is None else _json(claim)
-        created = _execute(connection, self.create_sql, *parameters)
+        given = (Outcome, self.row), connection, self.create_sql, values, entry, claim
         # What waited for another creation with the key sees it only in a statement that begins after it.
-        return _read(created or _execute(connection, self.create_sql, *parameters), Outcome, self.row)
+        return _select(*given) or _select(*given)
 
     def update(
         self, connection: Connection, row_id: UUID, values: Values, entry: Entry, conditions: Conditions
     ) -> Outcome[Row]:
         """Set the values, if one differs and the conditions hold."""
         given = {"id": row_id, "fields": values, **conditions}
-        changed = _execute(connection, self.update_sql, _json(given), _json(entry))
-        return _read(changed, Outcome, self.row)
+        return _select((Outcome, self.row), connection, self.update_sql, given, entry)
 
     def delete(
         self, connection: Connection, row_id: UUID, entry: Entry, conditions: Conditions
     ) -> Outcome[Row]:
         """Delete the row, if the conditions hold."""
         given = {"id": row_id, **conditions}
-        changed = _execute(connection, self.delete_sql, _json(given), _json(entry))
-        return _read(changed, Outcome, self.row)
+        return _select((Outcome, self.row), connection, self.delete_sql, given, entry)
 
     def history(self, connection: Connection, row_id: UUID, *, limit: int, offset: int) -> Found[Change[Row]]:
         """Return what was done to the row, newest first."""
-        return _read(_execute(connection, self.history_sql, limit, offset, row_id), Found, Change, self.row)
+        return _select((Found, Change, self.row), connection, self.history_sql, limit, offset, row_id)
 
 
-def _execute(connection: Connection, sql: str, *parameters: Parameter, prepared: bool = True) -> str | None:
-    found = connection.execute(sql, settings.default_currency.code, *parameters, prepared=prepared)
-    if found == OTHER_CURRENCY:
-        raise errors.OtherCurrencyError
-    return found
-
-
-def _json(value: Any) -> str:
-    """Write JSON, decimals as text; raises an error for a type that it does not know."""
-    return to_json(value).decode()
-
-
-def _read(text: str | None, *kinds: Any) -> Any:
-    """Read JSON as the first of the kinds, which is generic over the next one, and so on.
+def _select(
+    kinds: Sequence[Any],
+    connection: Connection,
+    sql: str,
+    *parameters: Parameter | Values,
+    prepared: bool = True,
+) -> Any:
+    """Read what a statement selects as the first of the kinds, which is generic over the next one, and so on.
 
     A price passes through a binary float here, whose shortest form has all of its 12 digits.
     """
-    return _adapter(*kinds).validate_json(text or "")
+    given = [to_json(one).decode() if isinstance(one, Mapping) else one for one in parameters]
+    text = connection.execute(sql, settings.default_currency.code, *given, prepared=prepared)
+    if text == OTHER_CURRENCY:
+        raise errors.OtherCurrencyError
+    return _adapter(*kinds).validate_json(text) if text else None
 
 
 @cache
