@@ -109,10 +109,6 @@ def _price(value: object) -> Decimal:
     return abs(price)
 
 
-def _default_when_blank(value: object) -> object:
-    return 0 if value is None or value == "" else value
-
-
 def _integer_text(value: object) -> object:
     if isinstance(value, str) and not INTEGER_TEXT.fullmatch(value):
         raise PydanticKnownError("int_parsing")
@@ -130,10 +126,6 @@ def _as_it_is(given: Any, info: ValidationInfo) -> Any:
     if given != known.get(info.field_name, given):
         raise PydanticCustomError("read_only", "cannot be changed")
     return given
-
-
-def _separated(value: object) -> object:
-    return value.split(",") if isinstance(value, str) else value
 
 
 # For the API's document: what the validators say in code.
@@ -178,14 +170,14 @@ Price = Annotated[
 SortOrder = Annotated[
     StrictInt,
     Field(ge=-MAX_INTEGER - 1, le=MAX_INTEGER),
-    BeforeValidator(_default_when_blank),
+    BeforeValidator(lambda value: 0 if value is None or value == "" else value),
     WithJsonSchema({"anyOf": [AN_INTEGER, {"enum": [None, ""]}], "description": BLANK_IS_0}),
 ]
 
 # Of query parameters, which are all texts.
 INTEGER_IN_TEXT = BeforeValidator(_integer_text)
 BooleanParameter = Annotated[StrictBool, BeforeValidator(_true_or_false)]
-SEPARATED_BY_COMMAS = BeforeValidator(_separated)
+SEPARATED_BY_COMMAS = BeforeValidator(lambda value: value.split(",") if isinstance(value, str) else value)
 
 
 # Fields that only the server sets, in an update that sends back what was read.
