@@ -105,11 +105,10 @@ def is_ahead(revision: str | None, scripts: ScriptDirectory) -> bool:
 @contextmanager
 def _logged() -> Iterator[io.StringIO]:
     logger, stream = logging.getLogger("alembic"), io.StringIO()
-    handler, level = logging.StreamHandler(stream), logger.level
+    handler = logging.StreamHandler(stream)
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
     try:
         yield stream
     finally:
         logger.removeHandler(handler)
-        logger.setLevel(level)
