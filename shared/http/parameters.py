@@ -30,7 +30,6 @@ class Parameters:
     def __init__(self, function: Callable[..., Any]) -> None:
         declared = inspect.signature(function).parameters.values()
         self.sources = {parameter.name: _source(parameter) for parameter in declared}
-        self.has_body = "body" in self.sources.values()
         fields: dict[str, Any] = {
             parameter.name: (
                 Annotated[parameter.annotation, Field(validation_alias=self.sources[parameter.name])],
@@ -47,7 +46,7 @@ class Parameters:
         # A greedy route serves the collection's address with a slash at its end, and nothing below it.
         if path.get("proxy"):
             raise NotFoundError
-        body, twice = read_json_object(event) if self.has_body else (None, [])
+        body, twice = read_json_object(event) if "body" in self.sources.values() else (None, [])
         # In the parameters the values of a name that is given twice are joined by commas.
         query = parse_qs(event.get("rawQueryString") or "", keep_blank_values=True)
         twice += [("query", name) for name, values in query.items() if len(values) > 1]
