@@ -31,7 +31,8 @@ MAX_NAME, MAX_SEARCH = 255, 2000
 # Controls, formats, halves of characters and separators; then what is unseen in other categories.
 UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"}
 BLANK = re.compile(
-    "VARIATION SELECTOR|(HANGUL|KHITAN).* FILLER|GRAPHEME JOINER|INHERENT|(PATTERN|FULL|HALF) BLANK|NULL NOTEHEAD"
+    "VARIATION SELECTOR|(HANGUL|KHITAN).* FILLER|GRAPHEME JOINER|INHERENT|PATTERN BLANK|FULL BLANK|HALF BLANK"
+    "|NULL NOTEHEAD"
 )
 
 # What a browser's number input sends: https://html.spec.whatwg.org/#valid-floating-point-number

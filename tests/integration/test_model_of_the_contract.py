@@ -612,7 +612,7 @@ class Catalogue(RuleBasedStateMachine):
         found = [
             shown
             for shown in self._shown_bundles()
-            if filters.get("q", "").lower() in shown["name"].lower()
+            if filters.get("q", "").strip().lower() in shown["name"].lower()
             and (shown["is_active"] or filters.get("include_inactive", "true").lower() == "true")
         ]
         found.sort(key=lambda shown: shown["id"])
