@@ -22,6 +22,12 @@ COMMANDS = ("upgrade", "downgrade", "current", "check", "currency")
 # A paused Aurora takes 15 seconds to wake up.
 TIMEOUTS = Timeouts(connect=30, statement=300, lock=5)
 
+# Some of which only newer servers know.
+NO_OTHER_LIMITS = """
+    SELECT set_config(name, '0', false) FROM pg_settings
+    WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')
+"""
+
 
 def run(command: str, argument: str | None = None) -> dict[str, Any]:
     """Run a command on a revision or currency; tell the revisions before and after, and what Alembic said.
@@ -60,6 +66,7 @@ def make_engine(database_url: str, timeouts: Timeouts) -> Engine:
         connection = connect(database_url, timeouts)
         # Whatever database and role are set to.
         connection.execute_simple("SET search_path = public; SET default_transaction_read_only = off")
+        connection.execute_simple(NO_OTHER_LIMITS)
         return connection
 
     url = make_url(database_url).set(drivername="postgresql+pg8000", query={})

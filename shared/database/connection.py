@@ -39,7 +39,8 @@ CONSTRAINT_ERRORS = {
 # What we rely on, whatever database and role are set to; poolers let it through.
 SESSION = {
     "client_encoding": "UTF8",
-    "DateStyle": "ISO",
+    # As servers say it: a pooler would set what it does not find alike before each statement.
+    "DateStyle": "ISO, MDY",
     "TimeZone": "UTC",
     "standard_conforming_strings": "on",
 }
@@ -54,12 +55,13 @@ class Connection:
     _driver: PipelinedConnection | None = None
     until = math.inf
     when_lost = errors.DatabaseUnavailableError
-    may_repeat = False
+    may_repeat = is_warm = False
 
     def open(self) -> PipelinedConnection:
         """Connect, unless there is a connection that seems alive; raises DatabaseUnavailableError."""
         if self._driver is not None and not self._driver.is_quiet():
             self.close()
+        self.is_warm = self._driver is not None
         if self._driver is None:
             timeouts = Timeouts(
                 settings.database_connect_timeout,
@@ -81,13 +83,14 @@ class Connection:
 
         Do not have it `prepared` when its best plan depends on the parameters.
         """
-        # It is given back only once it is known to be good, whatever happens until then.
-        driver, self._driver = self._driver or self.open(), None
+        driver = self._driver or self.open()
         named = prepared and not settings.database_pooled
         try:
             return driver.execute_pipelined(sql, parameters, prepared=named, until=self.until)
         except (pg8000.InterfaceError, OSError) as error:
-            if not self.may_repeat:
+            # A new one that says nothing is slow, and would only have more to do.
+            is_slow = isinstance(error, TimeoutError) and not self.is_warm
+            if not self.may_repeat or is_slow or time.monotonic() >= self.until:
                 raise self.when_lost from error
         except pg8000.DatabaseError as error:
             driver.is_settled &= not sqlstate(error).startswith(WRONG_SERVER)
@@ -95,10 +98,9 @@ class Connection:
             # What is a bug is told without the error's own message, which may quote a value.
             raise told from error if isinstance(told, errors.DatabaseUnavailableError) else None
         finally:
-            if driver.is_settled:
-                self._driver = driver
-            else:
-                driver.hang_up()
+            # Whatever has happened, the next statement gets one that is known to be good.
+            if not driver.is_settled:
+                self.close()
         # It may have been dead for long.
         self.may_repeat = False
         return self.execute(sql, *parameters, prepared=prepared)
@@ -170,16 +172,19 @@ def connect(
     # Enough for an address of the host that is silent and another that is not.
     until = min(until, time.monotonic() + 2 * timeouts.connect)
 
-    def log_in(*, again: bool = False) -> PipelinedConnection:
+    def log_in(attempts: list[PipelinedConnection]) -> PipelinedConnection:
+        pause = 0.0
         while True:
             try:
-                return PipelinedConnection(**arguments, password=password(url, again=again))
+                return PipelinedConnection(
+                    attempts=attempts, **arguments, password=password(url, again=len(attempts) > 0)
+                )
             except pg8000.Error as error:
                 refused = sqlstate(error) in PASSWORD_REFUSED and settings.database_auth == "secret"
-                if not refused or time.monotonic() > until - 2 * ROTATION_SECONDS:
+                if not refused or time.monotonic() + pause > until - 2 * ROTATION_SECONDS:
                     raise
-            time.sleep(ROTATION_SECONDS if again else 0)
-            again = True
+            time.sleep(pause)
+            pause = 2 * pause or ROTATION_SECONDS
 
     driver = _in_time(log_in, until)
     # A second more than the server has: it gives up first if it can, and then the connection is still good.
@@ -187,25 +192,36 @@ def connect(
     return driver
 
 
-def _in_time(make: Callable[[], PipelinedConnection], until: float) -> PipelinedConnection:
-    """Make it in a thread, because some of what that waits for, such as a name look-up, has no limit."""
+def _in_time(
+    log_in: Callable[[list[PipelinedConnection]], PipelinedConnection], until: float
+) -> PipelinedConnection:
+    """Log in in a thread, because some of what that waits for, such as a name look-up, has no limit."""
+    attempts: list[PipelinedConnection] = []
     made: list[PipelinedConnection | BaseException] = []
+
+    is_wanted = True
 
     def run() -> None:
         try:
-            driver = make()
-            made.append(driver) if time.monotonic() < until else driver.hang_up()
+            made.append(log_in(attempts))
         except BaseException as error:
             made.append(error)
+        if not is_wanted:
+            attempts[-1].hang_up()
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    thread.join(max(0, until - time.monotonic()))
-    if not made:
-        raise TimeoutError("Postgres is not reached in time.")
-    if isinstance(made[0], BaseException):
-        raise made.pop()
-    return made[0]
+    try:
+        thread.join(max(0, until - time.monotonic()))
+    finally:
+        outcome = made[0] if made else TimeoutError("Postgres is not reached in time.")
+        is_wanted = isinstance(outcome, PipelinedConnection)
+        # The thread ends with the socket that it waits for.
+        for attempt in [] if is_wanted else attempts:
+            attempt.hang_up()
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
 
 
 def tls(url: SplitResult) -> ssl.SSLContext | bool:

@@ -52,6 +52,9 @@ def _secret_password(*, again: bool) -> str:
         password = json.loads(secret)["password"]
     except (ValueError, LookupError, TypeError):
         password = None
+    if not isinstance(password, str) and not again:
+        # It may have been corrected since it was kept.
+        return _secret_password(again=True)
     if not isinstance(password, str):
         # Without its cause, which may quote the secret.
         raise ConnectionError("The secret is no JSON object whose `password` is a text.") from None

@@ -33,6 +33,9 @@ _BEGIN = {
 # Of an error: SQLSTATE, message, hint, table, column, constraint. The others may hold values of rows.
 _SAFE_FIELDS = frozenset("CMHtcn")
 
+# Connection exceptions, shutdown, a system's error and Postgres' own.
+SESSION_ENDED = ("08", "57P", "58", "XX")
+
 _READ_BYTES = 32 * 1024
 _COUNT, _LENGTH = struct.Struct("!H"), struct.Struct("!i")
 _NULL = _LENGTH.pack(-1)
@@ -44,7 +47,11 @@ _ONE_TEXT = (str,)
 class PipelinedConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 has no types
     """A connection that can send Parse, Bind, Execute and Sync in one flush; all else is pg8000's."""
 
-    def __init__(self, **arguments: Any) -> None:
+    _usock: Any = None
+    _sock: Any = None
+
+    def __init__(self, attempts: list[Any], **arguments: Any) -> None:
+        attempts.append(self)
         super().__init__(**arguments)
         self._prepared: set[bytes] = set()
         self._received = bytearray()
@@ -76,6 +83,8 @@ class PipelinedConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 ha
 
     def hang_up(self) -> None:
         """End the connection at once, so that the server gives up its transaction and its locks."""
+        if self._usock is None:
+            return
         # pg8000's own close leaves the socket open while a traceback, say, refers to its buffer.
         with suppress(OSError):
             self._usock.shutdown(socket.SHUT_RDWR)
@@ -153,6 +162,9 @@ class PipelinedConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 ha
             self._limit_wait()
             piece = self._usock.recv(_READ_BYTES)
             if not piece:
+                # What ends a session may come when all is done; of a statement's own error nothing is left.
+                if context.error and not sqlstate(context.error).startswith(SESSION_ENDED):
+                    raise context.error
                 raise pg8000.InterfaceError("The server has gone.") from context.error
             self._received += piece
         data = bytes(self._received[:size])

@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any, Generic, Literal, TypeVar, get_args
 from uuid import UUID
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from shared import errors
@@ -291,7 +291,9 @@ class VersionedTable(Generic[Row]):
         """Insert a row, or return what a claimed key has created in the last 24 hours, as it was then."""
         given = (Outcome, self.row), connection, self.create_sql, values, entry, claim
         # What waited for another creation with the key sees it only in a statement that begins after it.
-        return _select(*given) or _select(*given)
+        while (created := _select(*given)) is None:
+            pass
+        return created
 
     def update(
         self, connection: Connection, row_id: UUID, values: Values, entry: Entry, conditions: Conditions
@@ -327,7 +329,12 @@ def _select(
     text = connection.execute(sql, settings.default_currency.code, *given, prepared=prepared)
     if text == OTHER_CURRENCY:
         raise errors.OtherCurrencyError
-    return _adapter(*kinds).validate_json(text) if text else None
+    try:
+        return _adapter(*kinds).validate_json(text) if text else None
+    except ValidationError as invalid:
+        # Without its input, which is a row's.
+        wrong = [(error["loc"], error["type"]) for error in invalid.errors(include_input=False)]
+        raise ValueError(f"what is stored does not fit the model: {wrong}") from None
 
 
 @cache

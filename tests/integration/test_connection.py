@@ -72,6 +72,15 @@ class TestUnexpectedErrors:
         assert sqlstate in caplog.text
         assert "secret name" not in caplog.text
 
+    def test_what_does_not_fit_the_model(
+        self, database: Engine, committed: dict[str, Any], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        statement = """UPDATE token_bundle_change SET bundle = '{"name": "secret name"}' WHERE version = 2"""
+        execute(url_of(database), "SET session_replication_role = replica", statement)
+        assert request("GET", f"/{committed['id']}/history").status == 500
+        assert "does not fit the model" in caplog.text
+        assert "secret name" not in caplog.text
+
     def test_wrong_sql(self) -> None:
         with reading() as connection, pytest.raises(RuntimeError, match=r"42P01 .*nothing"):
             connection.execute("SELECT FROM nothing")

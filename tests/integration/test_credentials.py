@@ -159,6 +159,15 @@ class TestSecret:
             proxy.on_client(b"user\0", Fault.DROP, sqlstate, once=True)
             assert who_is_connected(with_login(proxy.url, "api")) == "api"
 
+    @pytest.mark.parametrize("wrong", ['{"pass": "first"}', "first", '{"password": null}'])
+    def test_is_read_again_when_it_had_no_password(self, server: Server, wrong: str) -> None:
+        self.client.put_secret_value(SecretId=SECRET, SecretString=wrong)
+        with pytest.raises(ConnectionError):
+            who_is_connected(server.url())
+        right = json.dumps({"password": "first"})
+        self.client.put_secret_value(SecretId=SECRET, SecretString=right)
+        assert who_is_connected(server.url()) == "api"
+
     def test_is_not_read_again_when_something_else_is_refused(
         self, server: Server, monkeypatch: pytest.MonkeyPatch
     ) -> None:

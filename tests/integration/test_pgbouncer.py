@@ -6,9 +6,10 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import URL, Engine
+from sqlalchemy import URL, Engine, make_url
 
 from dev.database.postgres import free_port, listens
 from shared.database import connection as database_connection
@@ -17,6 +18,7 @@ from tests.integration.at_once import at_once, live_through_a_bundle
 from tests.integration.conftest import assert_unavailable, functions_with, url_of
 from tests.integration.test_concurrency import assert_no_update_is_lost
 from tests.integration.test_connection import transactions_by_default
+from tests.proxy import Proxy
 from tests.waiting import until
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
@@ -92,6 +94,22 @@ def _work(number: int) -> None:
     for round_number in range(ROUNDS):
         live_through_a_bundle(f"bundle {number}.{round_number}", subject=f"client {number}")
     database_connection.CONNECTION.close()
+
+
+@pytest.mark.skipif(PGBOUNCER is None, reason="PgBouncer is not installed")
+def test_it_sets_nothing_before_each_statement(
+    database: Engine, folder: Path, committed: dict[str, Any]
+) -> None:
+    with (
+        Proxy(url_of(database)) as proxy,
+        pgbouncer(make_url(proxy.url), folder) as url,
+        functions_with(DATABASE_URL=url, DATABASE_POOLED="true"),
+    ):
+        request("GET", f"/{committed['id']}")
+        before = proxy.round_trips
+        for _ in range(3):
+            assert request("GET", f"/{committed['id']}").bundle == committed
+        assert proxy.round_trips - before == 3
 
 
 @pytest.mark.usefixtures("committed")

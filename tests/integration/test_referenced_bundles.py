@@ -64,6 +64,22 @@ def test_nothing_but_a_deletion_waits_for_a_purchase(database: Engine, bundle: d
     assert request("DELETE", path).json["errors"][0]["code"] == "still_referenced"
 
 
+def test_an_error_that_ends_the_session_is_told_all_the_same(
+    database: Engine, bundle: dict[str, Any]
+) -> None:
+    """As each does where somebody has set exit_on_error."""
+    url, alter = url_of(database), f"ALTER DATABASE {database.url.database}"
+    execute(
+        url, f"INSERT INTO purchase (bundle_id) VALUES ('{bundle['id']}')", f"{alter} SET exit_on_error = on"
+    )
+    try:
+        with functions_with():
+            for _ in range(2):
+                assert request("DELETE", f"/{bundle['id']}").status == 409
+    finally:
+        execute(url, f"{alter} RESET exit_on_error")
+
+
 @pytest.mark.parametrize("field", EDITS)
 def test_a_purchase_does_not_wait_for_an_edit(field: str, database: Engine, bundle: dict[str, Any]) -> None:
     """The edit is committed at once, so that psql has to hold the lock that it takes."""
