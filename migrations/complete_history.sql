@@ -41,25 +41,6 @@ END $$;
 CREATE TRIGGER "Is_recorded" AFTER INSERT OR DELETE ON public.{table}
 FOR EACH ROW EXECUTE FUNCTION public.{table}_is_recorded();
 
-CREATE FUNCTION public.{table}_change_is_true() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
-DECLARE
-    present public.{table};
-BEGIN
-    SELECT * INTO present FROM public.{table} WHERE id = NEW.{noun}_id;
-    IF FOUND AND (
-        NEW.version <> present.version OR NEW.action = 'deleted'
-        OR NOT (to_jsonb(present) @> NEW.{noun} AND NEW.{noun} ?& '{{{columns}}}')
-    ) THEN
-        RAISE EXCEPTION USING
-            MESSAGE = 'An entry of {table}_change must be what the row of {table} is now.',
-            HINT = 'Add it in the statement that changes the row, with to_jsonb of what that returns.';
-    END IF;
-    RETURN NULL;
-END $$;
-CREATE TRIGGER is_true AFTER INSERT ON public.{table}_change
-FOR EACH ROW EXECUTE FUNCTION public.{table}_change_is_true();
-
 CREATE TRIGGER has_next_version AFTER UPDATE ON public.{table} FOR EACH ROW
 WHEN ((NEW.version <> OLD.version + 1 OR NEW.id <> OLD.id) AND NEW.* IS DISTINCT FROM OLD.*)
 EXECUTE FUNCTION public.refuse(

@@ -20,6 +20,6 @@ def grant(what: str, *privileges: str) -> None:
             op.execute(f'GRANT {", ".join(privileges)} ON {what} TO "{role}"')
 
 
-def keep_history_complete(table: str, noun: str, columns: str) -> None:
-    """Have Postgres refuse what the history, with these columns of each row, would not tell."""
-    op.execute(COMPLETE_HISTORY.read_text().format(table=table, noun=noun, columns=columns))
+def keep_history_complete(table: str, noun: str) -> None:
+    """Have Postgres refuse what would leave no entry in a table's history, and any change of an entry."""
+    op.execute(COMPLETE_HISTORY.read_text().format(table=table, noun=noun))

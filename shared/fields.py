@@ -121,10 +121,19 @@ def _true_or_false(value: object) -> object:
     return choices.get(value.lower(), value) if isinstance(value, str) else value
 
 
-def _as_it_is(given: Any, info: ValidationInfo) -> Any:
-    """Compare with what an endpoint knows of the row from its path."""
-    known = {"currency": settings.default_currency.code, **(info.context or {})}
-    if given != known.get(info.field_name, given):
+def _own_id(given: UUID, info: ValidationInfo) -> UUID:
+    """Compare with the one in the path, unless that is none."""
+    try:
+        known = UUID(*(info.context or {}).get("path", {}).values())
+    except (TypeError, ValueError):
+        return given
+    if given != known:
+        raise PydanticCustomError("read_only", "cannot be changed")
+    return given
+
+
+def _default_currency(given: object) -> object:
+    if given != settings.default_currency.code:
         raise PydanticCustomError("read_only", "cannot be changed")
     return given
 
@@ -183,13 +192,13 @@ SEPARATED_BY_COMMAS = BeforeValidator(lambda value: value.split(",") if isinstan
 
 # Fields that only the server sets, in an update that sends back what was read.
 IGNORED: Any = Field(default_factory=str, exclude=True)
-Currency = Annotated[Any, AfterValidator(_as_it_is), WithJsonSchema({"type": "string"})]
+Currency = Annotated[Any, AfterValidator(_default_currency), WithJsonSchema({"type": "string"})]
 
 
 class AsRead(BaseModel, defer_build=True):
     """What an update may send back of a row although only the server sets it."""
 
-    id: Annotated[UUID, AfterValidator(_as_it_is)] = IGNORED
+    id: Annotated[UUID, AfterValidator(_own_id)] = IGNORED
     version: Annotated[StrictInt, Field(ge=-MAX_BIG_INTEGER - 1, le=MAX_BIG_INTEGER)] = Field(
         default_factory=int, description="The one that is to be changed, and no other."
     )

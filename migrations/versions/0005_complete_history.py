@@ -12,7 +12,6 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
-COLUMNS = "id,name,description,token_amount,price,is_active,sort_order,version,created_at,updated_at"
 REPRESENTABLE = "BETWEEN '0001-01-02 00:00+00' AND '9999-12-30 00:00+00'"
 
 # A bundle that is not what its last entry says gets another version, so that no old entity tag is true of it.
@@ -151,7 +150,7 @@ def upgrade() -> None:
     )
     grant("public.token_bundle_change", "SELECT", "INSERT")
     op.execute(REFUSE)
-    keep_history_complete("token_bundle", "bundle", COLUMNS)
+    keep_history_complete("token_bundle", "bundle")
     for statement in KEEP_CURRENCY:
         op.execute(statement)
 
@@ -159,8 +158,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Take the change back."""
     op.execute(
-        "DROP FUNCTION public.token_bundle_is_recorded(), public.token_bundle_change_is_true(),"
-        " public.refuse(), public.prices_have_currency() CASCADE"
+        "DROP FUNCTION public.token_bundle_is_recorded(), public.refuse(), public.prices_have_currency()"
+        " CASCADE"
     )
     op.drop_constraint("fk_token_bundle_id_version_token_bundle_change", "token_bundle")
     op.drop_constraint("ck_token_bundle_change_version_positive", "token_bundle_change")

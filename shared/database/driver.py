@@ -8,6 +8,7 @@ https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-PIPELIN
 import hashlib
 import math
 import re
+import select
 import socket
 import ssl
 import struct
@@ -54,7 +55,7 @@ class PipelinedConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 ha
         attempts.append(self)
         super().__init__(**arguments)
         self._prepared: set[bytes] = set()
-        self._received = bytearray()
+        self._received = b""
         self.patience = self._until = math.inf
         self.is_settled = True
         if hasattr(socket, "TCP_USER_TIMEOUT"):
@@ -69,6 +70,11 @@ class PipelinedConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 ha
 
     def is_quiet(self) -> bool:
         """Tell whether it may be used: the server has said nothing since its last answer, nor gone."""
+        poll = select.poll()
+        poll.register(self._usock, select.POLLIN)
+        if not poll.poll(0):
+            return self.is_settled
+        # Of TLS it may be but what is between the two ends.
         self._usock.settimeout(0)
         try:
             self._usock.recv(1)
@@ -144,10 +150,14 @@ class PipelinedConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 ha
 
     def handle_messages(self, context: core.Context) -> None:
         """Read what the server answers up to ReadyForQuery, in pieces as large as they come."""
-        code = b""
+        data, start, code = self._received, 0, b""
         while code != core.READY_FOR_QUERY:
-            code, length = _HEADER.unpack(self._receive(_HEADER.size, context))
-            self.message_types[code](self._receive(length - _LENGTH.size, context), context)
+            while len(data) < (end := _end_of_message(data, start)):
+                data, start = data[start:] + self._receive(context), 0
+            code = data[start : start + 1]
+            self.message_types[code](data[start + _HEADER.size : end], context)
+            start = end
+        self._received = data[start:]
         committed = self._transaction_status == core.IDLE or not self.autocommit
         self.is_settled = committed and not self._received
         if not committed and context.error is None:
@@ -155,21 +165,14 @@ class PipelinedConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 ha
         if context.error is not None:
             raise context.error
 
-    def _receive(self, size: int, context: core.Context) -> bytes:
-        if size < 0:
-            raise ValueError("A message cannot be shorter than its header.")
-        while len(self._received) < size:
-            self._limit_wait()
-            piece = self._usock.recv(_READ_BYTES)
-            if not piece:
-                # What ends a session may come when all is done; of a statement's own error nothing is left.
-                if context.error and not sqlstate(context.error).startswith(SESSION_ENDED):
-                    raise context.error
-                raise pg8000.InterfaceError("The server has gone.") from context.error
-            self._received += piece
-        data = bytes(self._received[:size])
-        del self._received[:size]
-        return data
+    def _receive(self, context: core.Context) -> bytes:
+        self._limit_wait()
+        if piece := self._usock.recv(_READ_BYTES):
+            return bytes(piece)
+        # What ends a session may come when all is done; of a statement's own error nothing is left.
+        if context.error and not sqlstate(context.error).startswith(SESSION_ENDED):
+            raise context.error
+        raise pg8000.InterfaceError("The server has gone.") from context.error
 
     def handle_ERROR_RESPONSE(self, data: bytes, context: core.Context) -> None:  # noqa: N802 - pg8000's name
         """Keep an error without what it tells of rows, which would end in a log."""
@@ -185,6 +188,16 @@ def sqlstate(error: pg8000.Error) -> str:
     """Postgres' five characters for the kind of error; nothing when it is not Postgres that speaks."""
     fields = error.args[0] if error.args else None
     return str(fields.get("C", "")) if isinstance(fields, dict) else ""
+
+
+def _end_of_message(data: bytes, start: int) -> int:
+    """Where the message that begins at `start` ends, or at least its header when that is not there yet."""
+    if len(data) < start + _HEADER.size:
+        return start + _HEADER.size
+    _, length = _HEADER.unpack_from(data, start)
+    if length < _LENGTH.size:
+        raise ValueError("A message cannot be shorter than its header.")
+    return start + 1 + int(length)
 
 
 def _message(code: bytes, data: bytes) -> bytes:

@@ -138,7 +138,7 @@ UPDATE = """
 ), {recorded}
 SELECT json_build_object(
     'outcome', coalesce(judged.refused, CASE WHEN changed.id IS NULL THEN 'unchanged' ELSE 'done' END),
-    'row', coalesce(to_jsonb(changed), to_jsonb(judged.present))
+    'row', coalesce(to_json(changed), to_json(judged.present))
 )::text
 FROM judged
 LEFT JOIN changed ON changed.id = judged.id

@@ -40,10 +40,20 @@ def read_json_object(event: Mapping[str, Any]) -> tuple[dict[str, Any], list[Pla
         _refuse_media_type(event["headers"], is_patch=event.get("routeKey", "").startswith("PATCH "))
         text = body.removeprefix(codecs.BOM_UTF8).decode()
         read = partial(json.loads, text, parse_float=_decimal, parse_int=_integer, parse_constant=_refuse)
-        value = read()
+        are_unique = True
+
+        def read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+            nonlocal are_unique
+            members = dict(pairs)
+            are_unique &= len(members) == len(pairs)
+            return members
+
+        value = read(object_pairs_hook=read_object)
         if not isinstance(value, dict):
             raise _invalid("object_type")
-        twice = list(islice(_given_twice(read(object_pairs_hook=tuple), ["body"]), MAX_ERRORS))
+        twice: list[Place] = []
+        if not are_unique:
+            twice = list(islice(_given_twice(read(object_pairs_hook=tuple), ["body"]), MAX_ERRORS))
     except (ValueError, RecursionError) as error:
         raise _invalid("json_invalid") from error
     # A name that could not be answered must not hide what else is wrong; it is no field in any case.
@@ -59,7 +69,8 @@ def _refuse_media_type(headers: Mapping[str, str], *, is_patch: bool) -> None:
         shown = "".join(filter(str.isprintable, encoding[:40]))
         raise UnsupportedMediaTypeError(f"Content-Encoding {shown} is not read: send the body as it is.")
     media_type, _, parameters = headers.get("content-type", "").lower().partition(";")
-    charsets = [part for part in re.sub('[ \t"]', "", parameters).split(";") if part.startswith("charset")]
+    given = re.sub('[ \t"]', "", parameters).split(";") if parameters else []
+    charsets = [part for part in given if part.startswith("charset")]
     if media_type.strip(" \t") not in MEDIA_TYPES[: 1 + is_patch] or not UTF_8.issuperset(charsets):
         raise UnsupportedMediaTypeError
 

@@ -2,10 +2,8 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import parse_qs
-from uuid import UUID
 
 from pydantic import AliasPath, BaseModel, Field, ValidationError, create_model
 
@@ -48,8 +46,9 @@ class Parameters:
             raise NotFoundError
         body, twice = read_json_object(event) if "body" in self.sources.values() else (None, [])
         # In the parameters the values of a name that is given twice are joined by commas.
-        query = parse_qs(event.get("rawQueryString") or "", keep_blank_values=True)
-        twice += [("query", name) for name, values in query.items() if len(values) > 1]
+        if query := event.get("rawQueryString"):
+            values = parse_qs(query, keep_blank_values=True)
+            twice += [("query", name) for name, given in values.items() if len(given) > 1]
         errors: dict[Any, Mapping[str, Any]] = {loc: {"type": "duplicate", "loc": loc} for loc in twice}
         request = {
             "path": path,
@@ -57,11 +56,8 @@ class Parameters:
             "header": event["headers"],
             "body": body,
         }
-        context: dict[str, Any] = {"caller": caller}
-        with suppress(TypeError, ValueError):
-            context["id"] = UUID(*path.values())
         try:
-            model = self.model.model_validate(request, context=context)
+            model = self.model.model_validate(request, context={"caller": caller, "path": path})
         except ValidationError as invalid:
             found = invalid.errors(include_url=False, include_input=False)
             errors |= {error["loc"]: error for error in found if error["loc"][:2] not in errors}

@@ -106,36 +106,6 @@ def test_a_person_is_told_what_to_do(url: str) -> None:
     assert request("GET", f"/{bundle['id']}/history").json["items"][0]["action"] == "deleted"
 
 
-RECORDED = """
-    WITH changed AS (UPDATE token_bundle SET price = 0.01, version = version + 1 RETURNING *)
-    INSERT INTO token_bundle_change (bundle_id, version, action, bundle) SELECT id, {} FROM changed
-"""
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        RECORDED.format("version, 'deleted', NULL"),
-        RECORDED.format("version, 'updated', '{}'"),
-        RECORDED.format("version, 'updated', '[]'"),
-        RECORDED.format("version, 'updated', to_jsonb(changed) - 'name'"),
-        RECORDED.format("""version, 'updated', to_jsonb(changed) || '{"price": 9.90}'"""),
-        RECORDED.format("version + 1, 'updated', to_jsonb(changed)"),
-        "INSERT INTO token_bundle_change (bundle_id, version, action)"
-        " SELECT id, version + 1, 'deleted' FROM token_bundle",
-        "INSERT INTO token_bundle_change (bundle_id, version, action, bundle)"
-        " SELECT id, version + 1, 'updated', to_jsonb(token_bundle) FROM token_bundle",
-        "INSERT INTO token_bundle_change (bundle_id, version, action)"
-        " VALUES (gen_random_uuid(), 0, 'deleted')",
-    ],
-)
-def test_an_entry_is_what_the_bundle_is(url: str, statement: str) -> None:
-    before = everything(url)
-    with pytest.raises(pg8000.native.DatabaseError):
-        execute(url, statement)
-    assert everything(url) == before
-
-
 @pytest.mark.parametrize("isolation", ["REPEATABLE READ", "SERIALIZABLE"])
 def test_a_deleted_bundle_does_not_come_back_from_an_old_snapshot(url: str, isolation: str) -> None:
     [[bundle_id]] = execute(url, "SELECT id::text FROM token_bundle")

@@ -73,12 +73,10 @@ class TestUpdate:
     def test_a_history_that_is_wrong_is_no_conflict(
         self, method: str, bundle: dict[str, Any], connection: Connection
     ) -> None:
-        connection.execute(text("SET LOCAL session_replication_role = replica"))
         connection.execute(
             text("INSERT INTO token_bundle_change (bundle_id, version, action) VALUES (:id, 2, 'deleted')"),
             {"id": bundle["id"]},
         )
-        connection.execute(text("SET LOCAL session_replication_role = origin"))
         assert request(method, f"/{bundle['id']}", json_body={"name": "x"}).status == 500
 
     def test_wrong_fields_change_nothing(self, method: str, bundle: dict[str, Any]) -> None:
