@@ -47,13 +47,13 @@ def handlers(database_url: str) -> dict[str, Handler]:
         return _bundle_answer(execute(BUNDLES.create_sql, _json(values), entry, None)["row"], 201)
 
     def update_token_bundle(event: Any, _: None) -> Answer:
-        given = {"id": _id(event), "fields": orjson.loads(event["body"])}
+        given = {"id": _id(event), "excluded": [], "fields": orjson.loads(event["body"])}
         entry = _json({"action": "updated", **_caller(event, WRITE)})
         return _bundle_answer(execute(BUNDLES.update_sql, _json(given), entry)["row"])
 
     def delete_token_bundle(event: Any, _: None) -> Answer:
         entry = _json({"action": "deleted", **_caller(event, WRITE)})
-        execute(BUNDLES.delete_sql, _json({"id": _id(event)}), entry)
+        execute(BUNDLES.delete_sql, _json({"id": _id(event), "excluded": []}), entry)
         return _answer({"message": "The token bundle is deleted."})
 
     return {
