@@ -5,9 +5,12 @@ from functools import partial
 from typing import Any
 
 import pytest
+from alembic import command
 from sqlalchemy import Engine
 
 from tests.client import Answer, request
+from tests.conftest import CreateDatabase, use_settings
+from tests.contract.test_migrations import CONFIG
 from tests.integration.at_once import VALID, at_once
 from tests.integration.conftest import url_of
 from tests.postgres import connected, execute
@@ -85,6 +88,25 @@ def test_one_that_somebody_has_locked_is_left(url: str) -> None:
         create("a")
         other.run("ROLLBACK")
     assert keys(url) == ["a", "locked"]
+
+
+def test_older_keys_stay_those_of_their_callers(create_database: CreateDatabase) -> None:
+    """So far a client's id could be another caller's subject."""
+    url = create_database()
+    owners = {"admin": "admin", "client": None, "": "", "sub:admin": "sub:admin"}
+    with use_settings(DATABASE_URL=url, DEFAULT_CURRENCY="EUR"):
+        command.upgrade(CONFIG, "0005")
+        with connected(url) as connection:
+            for caller, subject in owners.items():
+                key = "INSERT INTO token_bundle_idempotency_key (caller, key) VALUES (:caller, 'k')"
+                [[bundle_id]] = connection.run(f"{key} RETURNING bundle_id", caller=caller)
+                entry = "INSERT INTO token_bundle_change (bundle_id, version, action, bundle, subject)"
+                connection.run(
+                    f"{entry} VALUES (:id, 1, 'created', '{{}}', :subject)", id=bundle_id, subject=subject
+                )
+        command.upgrade(CONFIG, "head")
+    renamed = execute(url, "SELECT caller FROM token_bundle_idempotency_key ORDER BY caller")
+    assert renamed == [["admin"], ["client_id:"], ["client_id:client"], ["sub:sub:admin"]]
 
 
 def claim_again_and_again(url: str, number: int) -> int:
