@@ -187,7 +187,10 @@ SortOrder = Annotated[
 # Of query parameters, which are all texts.
 INTEGER_IN_TEXT = BeforeValidator(_integer_text)
 BooleanParameter = Annotated[StrictBool, BeforeValidator(_true_or_false)]
-SEPARATED_BY_COMMAS = BeforeValidator(lambda value: value.split(",") if isinstance(value, str) else value)
+# No more than an answer has errors for: what follows is one part, and wrong.
+SEPARATED_BY_COMMAS = BeforeValidator(
+    lambda value: value.split(",", 100) if isinstance(value, str) else value
+)
 
 
 # Fields that only the server sets, in an update that sends back what was read.
