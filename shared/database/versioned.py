@@ -45,8 +45,7 @@ OTHER_CURRENCY = "other currency"
 
 GET = """
 SELECT CASE WHEN {same_currency} THEN to_json({noun})::text ELSE 'other currency' END
-FROM public.{table} AS {noun}
-WHERE {noun}.id = $2
+FROM (SELECT {columns} FROM public.{table} AS {noun} WHERE {noun}.id = $2) AS {noun}
 """
 
 # The parameters: the fields; the entry in the history; the caller and the key, or NULL. It selects nothing
