@@ -4,10 +4,9 @@ VENV ?= .venv
 DOT ?= dot
 NPM ?= npm
 SAM_VENV := .venv-sam
-SAM_CLI := aws-sam-cli==1.170.0
 LAMBDA_VENV := .venv-lambda
+MINISTACK_VENV := .venv-ministack
 BENCH_VENV := .venv-bench
-LAMBDA_RUNTIME := awslambdaric==4.2.2
 LAMBDA_PYTHON := 3.13
 # Of the functions, as in the parameters of the deployment.
 export ARCHITECTURE ?= $(or $(shell sed -n 's/^Architecture: *//p' parameters.yaml 2>/dev/null),arm64)
@@ -99,14 +98,19 @@ build-SharedLayer build-Migrate:
 		--python-version $(LAMBDA_PYTHON) --python "$(DEPLOYED_PYTHON)"
 
 give_up = { echo "$(1)" >&2; exit 1; }
-# tool PYTHON,PACKAGE: in a virtual environment of its own.
-tool = $(UV) venv --quiet --clear --python "$(1)" $(@D) && $(UV) pip install --quiet --python $(@D)/bin/python $(2) && touch $@
+# What pip should install as uv, from uv.lock: the wheels of one version, by their hashes.
+LOCKED_UV := import tomllib; lock = tomllib.load(open("uv.lock", "rb")); \
+	uv = next(package for package in lock["package"] if package["name"] == "uv"); \
+	print("uv==" + uv["version"], *("--hash=" + wheel["hash"] for wheel in uv["wheels"]))
+# tool PYTHON,GROUP: a group of dev/tools in a virtual environment of its own.
+tool = UV_PROJECT_ENVIRONMENT="$(CURDIR)/$(@D)" $(UV) sync --project dev/tools --frozen --quiet --only-group $(2) --python "$(1)" && touch $@
 
 $(VENV)/.synced: pyproject.toml uv.lock
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || $(call give_up,$(NO_PYTHON))
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || $(call give_up,$(NO_VENV))
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(VENV)/bin/python -c '$(LOCKED_UV)' | \
+		$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement /dev/stdin
 	$(UV) sync --frozen --quiet
 	touch $@
 
@@ -114,8 +118,11 @@ client/node_modules/.package-lock.json: client/package.json client/package-lock.
 	@command -v "$(NPM)" >/dev/null || $(call give_up,There is no $(NPM) here: install Node.js 20.19 or newer.)
 	$(NPM) --prefix client ci --silent
 
-$(SAM_VENV)/.installed: $(VENV)/.synced
-	$(call tool,$(VENV)/bin/python,$(SAM_CLI))
+$(SAM_VENV)/.installed: $(VENV)/.synced dev/tools/uv.lock
+	$(call tool,$(VENV)/bin/python,sam)
 
-$(LAMBDA_VENV)/.installed: $(VENV)/.synced
-	$(call tool,$(DEPLOYED_PYTHON),$(LAMBDA_RUNTIME))
+$(LAMBDA_VENV)/.installed: $(VENV)/.synced dev/tools/uv.lock
+	$(call tool,$(DEPLOYED_PYTHON),lambda)
+
+$(MINISTACK_VENV)/.installed: $(VENV)/.synced dev/tools/uv.lock
+	$(call tool,$(DEPLOYED_PYTHON),ministack)
