@@ -43,10 +43,11 @@ dev: $(VENV)/.synced ## Run the API on this machine, with a Postgres of its own
 test: $(VENV)/.synced ## Run all tests
 	$(VENV)/bin/python -m pytest
 
-lint: $(VENV)/.synced ## Check style and types
+lint: $(VENV)/.synced ## Check style and types, and the workflows
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/zizmor --offline --quiet --pedantic --strict-collection .github
 
 format: $(VENV)/.synced ## Correct what ruff can by itself
 	$(VENV)/bin/ruff check --fix-only .
