@@ -8,8 +8,9 @@ LAMBDA_VENV := .venv-lambda
 MINISTACK_VENV := .venv-ministack
 BENCH_VENV := .venv-bench
 LAMBDA_PYTHON := 3.13
-# Of the functions, as in the parameters of the deployment.
-export ARCHITECTURE ?= $(or $(shell sed -n 's/^Architecture: *//p' parameters.yaml 2>/dev/null),arm64)
+PARAMETERS := parameters.yaml
+# With every parameter of the template, as it is deployed.
+ALL_PARAMETERS := .aws-sam/parameters.yaml
 BUILD ?= .aws-sam/build
 
 # Looked for only when a target needs it.
@@ -32,7 +33,7 @@ export REDOCLY_TELEMETRY := off
 export REDOCLY_SUPPRESS_UPDATE_NOTICE := true
 
 .PHONY: help dev test lint format openapi lint-openapi client picture validate build smoke bench deploy clean \
-	deployed-python deployed-python-needed build-SharedLayer build-Migrate
+	deployed-python deployed-python-needed parameters-needed build-SharedLayer build-Migrate
 
 help: ## Print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' Makefile
@@ -70,9 +71,11 @@ validate: $(SAM_VENV)/.installed ## Lint template.yaml
 	$(SAM) validate --lint
 
 build: $(VENV)/.synced $(SAM_VENV)/.installed ## Build what is deployed, in the folder BUILD, for the ARCHITECTURE
-	$(SAM) build --build-dir $(BUILD) --parameter-overrides Architecture=$(ARCHITECTURE)
+	@test -n "$(DEPLOYED_PYTHON)" || echo "WARNING: $(NO_DEPLOYED_PYTHON), or cold starts will be slower."
+	$(VENV)/bin/python -m dev.parameters $(PARAMETERS) $(ALL_PARAMETERS) $(ARCHITECTURE:%=--architecture %)
+	$(SAM) build --build-dir $(BUILD) --parameter-overrides file://$(ALL_PARAMETERS)
 
-smoke bench: ARCHITECTURE := $(MACHINE)
+smoke bench: export ARCHITECTURE := $(MACHINE)
 smoke: deployed-python-needed build $(LAMBDA_VENV)/.installed ## Build, and run that in the emulator of Lambda's runtime
 	$(EMULATED) $(VENV)/bin/python -m pytest tests/smoke
 
@@ -80,8 +83,8 @@ bench: deployed-python-needed build $(LAMBDA_VENV)/.installed ## Measure; on a m
 	UV_PROJECT_ENVIRONMENT=$(BENCH_VENV) $(UV) sync --frozen --quiet --python "$(DEPLOYED_PYTHON)"
 	$(EMULATED) $(BENCH_VENV)/bin/python -m dev.benchmark
 
-deploy: build ## Deploy with the parameters in parameters.yaml, which docs/runbook.md describes
-	$(SAM) deploy --parameter-overrides file://parameters.yaml
+deploy: parameters-needed build ## Deploy with the parameters in parameters.yaml, which docs/runbook.md describes
+	$(SAM) deploy --parameter-overrides file://$(ALL_PARAMETERS)
 
 clean: ## Delete everything that these targets have made, local data included
 	rm -rf .venv* .dev .aws-sam artifacts client/node_modules client/api.d.ts .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -92,10 +95,12 @@ deployed-python: ## Say where the Python is that is deployed
 deployed-python-needed:
 	@test -n "$(DEPLOYED_PYTHON)" || $(call give_up,$(NO_DEPLOYED_PYTHON).)
 
+parameters-needed:
+	@test -f "$(PARAMETERS)" || $(call give_up,There is no $(PARAMETERS): docs/runbook.md says what to write into it.)
+
 # Called by `sam build`, which says where the artifact goes.
 build-SharedLayer build-Migrate:
-	@test -n "$(DEPLOYED_PYTHON)" || echo "WARNING: $(NO_DEPLOYED_PYTHON), or cold starts will be slower."
-	$(VENV)/bin/python -m dev.build $(@:build-%=%) "$(ARTIFACTS_DIR)" --architecture $(ARCHITECTURE) \
+	$(VENV)/bin/python -m dev.build $(@:build-%=%) "$(ARTIFACTS_DIR)" --parameters $(ALL_PARAMETERS) \
 		--python-version $(LAMBDA_PYTHON) --python "$(DEPLOYED_PYTHON)"
 
 give_up = { echo "$(1)" >&2; exit 1; }

@@ -8,7 +8,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from dev.local import ROOT
+import yaml
+
+from dev.local import ROOT, TEMPLATE
 
 PLATFORMS = {"arm64": "aarch64-manylinux2014", "x86_64": "x86_64-manylinux2014"}
 
@@ -36,17 +38,19 @@ UNUSED = [
 NEEDED_METADATA = ["pg8000-*.dist-info/METADATA", "scramp-*.dist-info/METADATA"]
 SOURCES = ["*.py", "*.py[ix]", "*.pxd"]
 
+FINGERPRINT = "template-and-parameters.sha256"
+
 
 def main() -> None:
     """Build the artifact that `sam build` asks for."""
     parser = argparse.ArgumentParser(prog="python -m dev.build", description=__doc__)
     parser.add_argument("artifact", choices=["SharedLayer", "Migrate"])
     parser.add_argument("folder", type=Path, help="where the artifact goes")
-    parser.add_argument("--architecture", choices=PLATFORMS, required=True)
+    parser.add_argument("--parameters", type=Path, required=True, help="all that a deploy passes, as YAML")
     parser.add_argument("--python-version", required=True, help="of Lambda, such as 3.13")
     parser.add_argument("--python", help="of that version; without one nothing is compiled")
     arguments = parser.parse_args()
-    build = Build(arguments.python_version, PLATFORMS[arguments.architecture], arguments.python)
+    build = Build(arguments.parameters, arguments.python_version, arguments.python)
     if arguments.artifact == "SharedLayer":
         build.layer(arguments.folder)
     else:
@@ -55,11 +59,11 @@ def main() -> None:
 
 @dataclass(frozen=True)
 class Build:
-    """Builds for one version of Python and one platform, whatever those of this machine are."""
+    """Builds for the parameters of a deployment and a version of Python, whatever this machine has."""
 
+    parameters: Path
     python_version: str
-    platform: str
-    python: str | None
+    python: str | None = None
 
     def layer(self, folder: Path) -> None:
         """Build the layer: the package `shared` and everything it needs."""
@@ -70,11 +74,11 @@ class Build:
             _remove(packages, [f"**/{pattern}" for pattern in SOURCES])
         _copy(ROOT / "shared", packages)
         self._compile(packages / "shared", "/opt/python/shared")
-        # Lambda publishes a version when the code changes: changed parameters must change it, or nobody
-        # gets them.
-        parameters = ROOT / "parameters.yaml"
-        digest = hashlib.sha256(parameters.read_bytes() if parameters.exists() else b"").hexdigest()
-        (folder / "parameters.sha256").write_text(f"{digest}\n")
+        # SAM publishes a function's version when its text in the template changes: not when a parameter does,
+        # and also when Lambda sees nothing new, as with another tag, and refuses it. With this in the layer
+        # all are published, and have something new.
+        given = hashlib.sha256(TEMPLATE.read_bytes() + self.parameters.read_bytes())
+        (folder / FINGERPRINT).write_text(f"{given.hexdigest()}\n")
 
     def migrate(self, folder: Path) -> None:
         """Build the function that migrates, which runs on the layer."""
@@ -87,8 +91,9 @@ class Build:
     def _install(self, folder: Path, packages: list[str]) -> None:
         exported = _uv("export", "--frozen", "--no-hashes", *packages)
         target = f"--target={folder}", f"--python-version={self.python_version}"
-        platform = f"--python-platform={self.platform}", "--only-binary=:all:"
-        _uv("pip", "install", "--no-deps", *target, *platform, "--requirement=-", given=exported)
+        platform = PLATFORMS[yaml.safe_load(self.parameters.read_text())["Architecture"]]
+        binary = f"--python-platform={platform}", "--only-binary=:all:"
+        _uv("pip", "install", "--no-deps", *target, *binary, "--requirement=-", given=exported)
         metadata = [path for pattern in NEEDED_METADATA for path in folder.glob(pattern)]
         needed = {path: path.read_bytes() for path in metadata}
         _remove(folder, UNUSED)

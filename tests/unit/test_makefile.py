@@ -83,6 +83,12 @@ def test_no_deployed_python() -> None:
     ]
 
 
+def test_no_parameters() -> None:
+    assert make("deploy", "PARAMETERS=no-parameters.yaml") == [
+        "There is no no-parameters.yaml: docs/runbook.md says what to write into it."
+    ]
+
+
 def test_no_graphviz() -> None:
     assert make("--always-make", "picture", "DOT=no-dot") == [
         "Graphviz is missing: install the package graphviz."
