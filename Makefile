@@ -33,7 +33,7 @@ export REDOCLY_TELEMETRY := off
 export REDOCLY_SUPPRESS_UPDATE_NOTICE := true
 
 .PHONY: help dev test lint format openapi lint-openapi client picture validate build smoke bench deploy clean \
-	deployed-python deployed-python-needed parameters-needed build-SharedLayer build-Migrate
+	deployed-python deployed-python-needed parameters-needed
 
 help: ## Print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' Makefile
@@ -98,9 +98,9 @@ deployed-python-needed:
 parameters-needed:
 	@test -f "$(PARAMETERS)" || $(call give_up,There is no $(PARAMETERS): docs/runbook.md says what to write into it.)
 
-# Called by `sam build`, which says where the artifact goes.
-build-SharedLayer build-Migrate:
-	$(VENV)/bin/python -m dev.build $(@:build-%=%) "$(ARTIFACTS_DIR)" --parameters $(ALL_PARAMETERS) \
+# Called by `sam build` for each artifact, with the folder that it goes to.
+build-%:
+	$(VENV)/bin/python -m dev.build $* "$(ARTIFACTS_DIR)" --parameters $(ALL_PARAMETERS) \
 		--python-version $(LAMBDA_PYTHON) --python "$(DEPLOYED_PYTHON)"
 
 give_up = { echo "$(1)" >&2; exit 1; }

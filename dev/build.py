@@ -1,4 +1,4 @@
-"""Builds for Lambda what is more than a folder of sources: `python -m dev.build SharedLayer FOLDER`."""
+"""Builds what runs in Lambda, the layer or a function: `python -m dev.build SharedLayer FOLDER`."""
 
 import argparse
 import hashlib
@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -44,7 +45,7 @@ FINGERPRINT = "template-and-parameters.sha256"
 def main() -> None:
     """Build the artifact that `sam build` asks for."""
     parser = argparse.ArgumentParser(prog="python -m dev.build", description=__doc__)
-    parser.add_argument("artifact", choices=["SharedLayer", "Migrate"])
+    parser.add_argument("artifact", help="its logical id in the template")
     parser.add_argument("folder", type=Path, help="where the artifact goes")
     parser.add_argument("--parameters", type=Path, required=True, help="all that a deploy passes, as YAML")
     parser.add_argument("--python-version", required=True, help="of Lambda, such as 3.13")
@@ -54,7 +55,8 @@ def main() -> None:
     if arguments.artifact == "SharedLayer":
         build.layer(arguments.folder)
     else:
-        build.migrate(arguments.folder)
+        handler = _read(TEMPLATE)["Resources"][arguments.artifact]["Properties"]["Handler"]
+        build.function(handler.partition(".")[0], arguments.folder)
 
 
 @dataclass(frozen=True)
@@ -80,18 +82,19 @@ class Build:
         given = hashlib.sha256(TEMPLATE.read_bytes() + self.parameters.read_bytes())
         (folder / FINGERPRINT).write_text(f"{given.hexdigest()}\n")
 
-    def migrate(self, folder: Path) -> None:
-        """Build the function that migrates, which runs on the layer."""
-        in_the_layer = [f"--no-emit-package={name}" for name in IN_THE_LAYER]
-        self._install(folder, [*MIGRATE_PACKAGES, *in_the_layer])
-        shutil.copy2(ROOT / "functions/migrate.py", folder)
-        _copy(ROOT / "migrations", folder)
+    def function(self, module: str, folder: Path) -> None:
+        """Build a function, which runs on the layer: its module, and what only the migrations need."""
+        if module == "migrate":
+            in_the_layer = [f"--no-emit-package={package}" for package in IN_THE_LAYER]
+            self._install(folder, [*MIGRATE_PACKAGES, *in_the_layer])
+            _copy(ROOT / "migrations", folder)
+        shutil.copy2(ROOT / "functions" / f"{module}.py", folder)
         self._compile(folder, "/var/task")
 
     def _install(self, folder: Path, packages: list[str]) -> None:
         exported = _uv("export", "--frozen", "--no-hashes", *packages)
         target = f"--target={folder}", f"--python-version={self.python_version}"
-        platform = PLATFORMS[yaml.safe_load(self.parameters.read_text())["Architecture"]]
+        platform = PLATFORMS[_read(self.parameters)["Architecture"]]
         binary = f"--python-platform={platform}", "--only-binary=:all:"
         _uv("pip", "install", "--no-deps", *target, *binary, "--requirement=-", given=exported)
         metadata = [path for pattern in NEEDED_METADATA for path in folder.glob(pattern)]
@@ -111,6 +114,10 @@ class Build:
             mode = "-q", "-j0", "--invalidation-mode=unchecked-hash", *options
             names = "-s", folder, "-p", place
             subprocess.run([self.python, "-m", "compileall", *mode, *names, folder], check=True)
+
+
+def _read(path: Path) -> Any:
+    return yaml.load(path.read_text(), yaml.BaseLoader)  # noqa: S506 (it reads only texts)
 
 
 def _uv(*arguments: str, given: bytes = b"") -> bytes:

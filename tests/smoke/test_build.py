@@ -13,8 +13,9 @@ from tests.client import TEMPLATE
 
 KILOBYTE = 1000
 LIMITS = {"SharedLayer": 4_500 * KILOBYTE, "Migrate": 5_500 * KILOBYTE}
-FUNCTION_LIMIT = 50 * KILOBYTE
-ENDPOINTS = sorted({route.function.name for route in TEMPLATE.routes})
+FUNCTION_LIMIT = 5 * KILOBYTE
+MODULES = {route.function.name: route.function.module for route in TEMPLATE.routes}
+ENDPOINTS = sorted(MODULES)
 
 pytestmark = pytest.mark.skipif(not EMULATOR, reason="only `make smoke` has built what this reads")
 
@@ -39,7 +40,12 @@ def test_the_api_has_nothing_that_it_does_not_run(artifact: str) -> None:
         assert all(part.split("-")[0] in metadata for part in parts if part.endswith(".dist-info")), name
 
 
-@pytest.mark.parametrize("artifact", ["SharedLayer", "Migrate"])
+@pytest.mark.parametrize("artifact", ENDPOINTS)
+def test_a_function_has_only_its_own_file(artifact: str) -> None:
+    assert {Path(name).name.partition(".")[0] for name in files(BUILD / artifact)} == {MODULES[artifact]}
+
+
+@pytest.mark.parametrize("artifact", ["SharedLayer", "Migrate", *ENDPOINTS])
 def test_all_sources_have_byte_code(artifact: str) -> None:
     contents = files(BUILD / artifact)
     sources = {name for name in contents if name.endswith(".py")}
