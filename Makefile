@@ -41,7 +41,7 @@ help: ## Print this
 dev: $(VENV)/.synced ## Run the API on this machine, with a Postgres of its own
 	$(VENV)/bin/python -m dev serve
 
-test: $(VENV)/.synced ## Run all tests
+test: $(VENV)/.synced $(SAM_VENV)/.installed ## Run all tests
 	$(VENV)/bin/python -m pytest
 
 lint: $(VENV)/.synced ## Check style and types, and the workflows
