@@ -148,9 +148,7 @@ def each_function_has_its_own_concurrency(document: Document) -> Iterator[str]:
 def each_handler_is_a_function_in_a_file(document: Document) -> Iterator[str]:
     for name, function in functions(document).items():
         module, _, attribute = function["Handler"].partition(".")
-        path = ROOT / "functions" / f"{module}.py"
-        # The Makefile puts together the code of Migrate.
-        code = ROOT / function["CodeUri"] / path.name if name != "Migrate" else path
+        code = ROOT / function["CodeUri"] / f"{module}.py"
         if not (code.is_file() and defines(code, attribute)):
             yield f"{name} has no {function['Handler']}."
 
