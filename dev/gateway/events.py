@@ -146,13 +146,14 @@ def _jwt(claims: Mapping[str, Any], route: Route) -> dict[str, Any]:
 def _forwarded(headers: Mapping[str, str], request: Request) -> dict[str, str]:
     kept = {name: value for name, value in headers.items() if name != "connection"}
     server = request.scope.get("server") or ("", "")
-    return {
+    forwarded = {
         "x-amzn-trace-id": f"Root=1-{int(datetime.now(UTC).timestamp()):x}-{os.urandom(12).hex()}",
         **kept,
         "x-forwarded-for": ", ".join(filter(None, (kept.get("x-forwarded-for"), _client(request)))),
         "x-forwarded-port": str(server[1]),
         "x-forwarded-proto": request.scope["scheme"],
     }
+    return dict(sorted(forwarded.items()))
 
 
 def _client(request: Request) -> str:

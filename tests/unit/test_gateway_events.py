@@ -147,6 +147,19 @@ class TestEvent:
 
         assert (made["body"], made["isBase64Encoded"]) == (sent, encoded)
 
+    def test_the_headers_are_in_the_order_of_their_names(self) -> None:
+        sent = ("X-Last", "Host", "X-Forwarded-For", "Accept", "X-Last")
+
+        made = list(event(headers=tuple((name, "value") for name in sent))["headers"])
+
+        assert made == sorted(made)
+        assert {"accept", "x-amzn-trace-id", "x-last"} < set(made)
+
+    def test_a_header_that_is_no_ascii(self) -> None:
+        assert (
+            event(headers=(("X-Name", "Größe"),))["headers"]["x-name"].encode("latin-1").decode() == "Größe"
+        )
+
     def test_a_forwarded_request_keeps_its_senders(self) -> None:
         made = event(headers=(("X-Forwarded-For", "203.0.113.9"), ("Host", "localhost:3000")))
 
