@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dev.gateway import docs, tokens
 from dev.gateway.authorizer import JwtAuthorizer, UnauthorizedError, token_scopes
-from dev.gateway.events import ACCOUNT_ID, Admitted, to_event, to_response
+from dev.gateway.events import ACCOUNT_ID, Admitted, decoded_path, to_event, to_response
 from dev.gateway.template import Cors, Function, Template
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
@@ -78,6 +78,13 @@ class FunctionTimeoutError(Exception):
     """A function did not end in time."""
 
 
+class RefusedError(Exception):
+    """A request that no function is called for, and its answer."""
+
+    def __init__(self, status: HTTPStatus, headers: Mapping[str, str] | None = None) -> None:
+        self.response = _message(status, headers)
+
+
 class Functions:
     """Calls the functions as one Lambda environment does: one at a time, each within its time."""
 
@@ -113,25 +120,30 @@ class HttpApi:
         """Answer one request."""
         # Of the form of API Gateway's own: 15 characters and an equals sign.
         request_id = base64.b64encode(os.urandom(11)).decode()
-        response = await self.respond(Request(scope, receive), request_id)
+        try:
+            response = await self._invoke(self._admit(Request(scope, receive), request_id))
+        except RefusedError as refused:
+            response = refused.response
         response.headers["apigw-requestid"] = request_id
         await response(scope, receive, send)
 
-    async def respond(self, request: Request, request_id: str) -> Response:
-        """Answer 404, 401 or 403 before anything else, then what the function answers."""
+    def _admit(self, request: Request, request_id: str) -> Admitted:
+        """Find out whose request it is, and for which route; raises RefusedError."""
+        request = _read(request)
         found = self.template.route(request.method, request.scope["path"])
         if found is None:
-            return _message(HTTPStatus.NOT_FOUND)
+            raise RefusedError(HTTPStatus.NOT_FOUND)
         route, path_parameters = found
         claims = None
         if route.authorized and self.authorizer:
             try:
                 claims = self.authorizer.claims(request.headers.get("authorization"))
             except UnauthorizedError as error:
-                return _message(HTTPStatus.UNAUTHORIZED, {"www-authenticate": _challenge(str(error))})
+                challenge = {"www-authenticate": _challenge(str(error))}
+                raise RefusedError(HTTPStatus.UNAUTHORIZED, challenge) from error
             if route.scopes and not set(route.scopes).intersection(token_scopes(claims)):
-                return _message(HTTPStatus.FORBIDDEN)
-        return await self._invoke(Admitted(request, request_id, route, path_parameters, claims))
+                raise RefusedError(HTTPStatus.FORBIDDEN)
+        return Admitted(request, request_id, route, path_parameters, claims)
 
     async def _invoke(self, admitted: Admitted) -> Response:
         function = admitted.route.function
@@ -149,6 +161,16 @@ class HttpApi:
         except (Exception, SystemExit):  # whatever a function does, its caller gets the same answer
             logger.exception("%s failed", function.name)
         return _message(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _read(request: Request) -> Request:
+    """Read a request's head as API Gateway does; raises RefusedError."""
+    scope = request.scope
+    try:
+        path = decoded_path(scope["raw_path"])
+    except ValueError as error:
+        raise RefusedError(HTTPStatus.BAD_REQUEST) from error
+    return Request({**scope, "path": path}, request.receive)
 
 
 async def _body(request: Request) -> bytes:

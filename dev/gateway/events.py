@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, unquote_to_bytes, urlencode
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -42,6 +42,20 @@ class Admitted:
     route: Route
     path_parameters: Mapping[str, str]
     claims: Mapping[str, Any] | None
+
+
+def decoded_path(sent: bytes) -> str:
+    """Decode a path as API Gateway does: twice, and after the first time up to a question mark.
+
+    Raises ValueError for a percent sign without two hexadecimal digits.
+    """
+    return _decoded(_decoded(sent).partition(b"?")[0]).decode(errors="replace")
+
+
+def _decoded(path: bytes) -> bytes:
+    if re.search(rb"%(?![0-9A-Fa-f]{2})", path):
+        raise ValueError(f"{path!r} has a percent sign that encodes nothing")
+    return unquote_to_bytes(path)
 
 
 def to_event(admitted: Admitted, body: bytes) -> dict[str, Any]:

@@ -4,10 +4,12 @@ import json
 import re
 import shutil
 import signal
+import socket
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import jwt
@@ -78,6 +80,28 @@ class TestRoutes:
 
         assert answer.status_code == 404
         assert answer.headers["content-type"] == "application/problem+json"
+
+    @pytest.mark.parametrize(
+        ("end", "status"),
+        [
+            # As they are sent, where a client would tidy them up.
+            *((f"/{fault}", 400) for fault in ("%", "%zz", "%u0041", "%25", "%25done", "%%32F", "\x7f", "ü")),
+            *((f"/{no_id}", 404) for no_id in ("%252F", "%2525", "..", "%FF", "%00", "a;b", "a+b")),
+            *((end, 200) for end in ("/", "%2F", "%252F", "%3F%25", "?q=%", "?q=%zz", "?q=%FF")),
+        ],
+        ids=lambda part: str(part)[-12:],
+    )
+    def test_whatever_follows_in_the_address_is_answered(
+        self, gateway: Gateway, token: str, end: str, status: int
+    ) -> None:
+        where = urlsplit(gateway.url)
+        head = f"GET {BUNDLES}{end} HTTP/1.1\r\nhost: localhost\r\nAUTHORIZATION: Bearer {token}\r\n"
+        with socket.create_connection((where.hostname, where.port), timeout=20) as connection:
+            connection.sendall(f"{head}connection: close\r\n\r\n".encode())
+            answer = connection.makefile("rb").read()
+
+        assert answer.startswith(f"HTTP/1.1 {status} ".encode()), answer
+        assert "Traceback" not in gateway.output.read_text()
 
     def test_every_answer_has_the_request_id(self, admin: httpx.Client, anonymous: httpx.Client) -> None:
         problem = admin.get(f"{BUNDLES}/{uuid.uuid4()}")

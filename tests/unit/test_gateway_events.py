@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from dev.gateway.events import Admitted, AnswerError, to_event, to_response
+from dev.gateway.events import Admitted, AnswerError, decoded_path, to_event, to_response
 from dev.gateway.template import Function, Route
 
 FUNCTION = Function(name="Echo", handler="echo.handler", timeout=3, memory=128)
@@ -44,6 +44,41 @@ def event(
     parameters = route.path_parameters(path)
     assert parameters is not None
     return to_event(Admitted(request, "JKJaXmPLvHcESHA=", route, parameters, claims), body)
+
+
+class TestPath:
+    """The first nine, and the first that is refused, were seen: docs/api-gateway.md says by whom."""
+
+    @pytest.mark.parametrize(
+        ("sent", "path"),
+        [
+            ("/plain", "/plain"),
+            ("/space%20value", "/space value"),
+            ("/question%3Fvalue", "/question"),
+            ("/hash%23value", "/hash#value"),
+            ("/slash%2Fvalue", "/slash/value"),
+            ("/unicode-%CE%BB-%E4%B8%96%E7%95%8C", "/unicode-λ-世界"),
+            ("/literal%252Fvalue", "/literal/value"),
+            ("/literal%253Fvalue", "/literal?value"),
+            ("/literal%2525value", "/literal%value"),
+            ("/%25%32%46", "//"),
+            ("/%25252F", "/%2F"),
+            ("/%C3%25BC", "/ü"),
+            ("/a+b;c=d", "/a+b;c=d"),
+            ("//a/../b/", "//a/../b/"),
+            ("/a%00b", "/a\0b"),
+            ("/%ff", "/\ufffd"),
+            ("/%3F%25", "/"),
+            ("", ""),
+        ],
+    )
+    def test_it_is_decoded_twice_and_cut_at_a_question_mark_in_between(self, sent: str, path: str) -> None:
+        assert decoded_path(sent.encode()) == path
+
+    @pytest.mark.parametrize("sent", ["/percent%25done", "/%", "/%2", "/%zz", "/%u0041", "/%25", "/%%32F"])
+    def test_a_percent_sign_must_encode_something_both_times(self, sent: str) -> None:
+        with pytest.raises(ValueError, match="encodes nothing"):
+            decoded_path(sent.encode())
 
 
 class TestEvent:

@@ -71,11 +71,18 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, timed_out: list[bool]) 
     return create_app(template, signing_key().public_key(), lambda: timed_out.append(True))
 
 
-def get(app: Starlette, *paths: str, caller: str = "127.0.0.1") -> list[httpx.Response]:
+def get(
+    app: Starlette,
+    *paths: str,
+    caller: str = "127.0.0.1",
+    headers: dict[str, str] | None = None,
+    content: bytes = b"",
+) -> list[httpx.Response]:
     async def all_at_once() -> list[httpx.Response]:
         transport = httpx.ASGITransport(app, client=(caller, 50_000))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-            return list(await asyncio.gather(*(client.get(path) for path in paths)))
+            requests = (client.request("GET", path, headers=headers, content=content) for path in paths)
+            return list(await asyncio.gather(*requests))
 
     return asyncio.run(all_at_once())
 
@@ -141,3 +148,9 @@ def test_a_function_that_takes_too_long(
     assert timed_out == [True]
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
     assert "within 0.2 seconds" in caplog.text
+
+
+def test_a_route_is_found_by_the_decoded_path(app: Starlette) -> None:
+    answers = get(app, "/%65cho", "/%2565cho", "/echo%3Flost")
+
+    assert [(answer.status_code, answer.text) for answer in answers] == [(200, "/echo")] * 3
