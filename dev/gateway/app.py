@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import logging
 import os
 import time
@@ -27,7 +28,10 @@ from dev.gateway.authorizer import JwtAuthorizer, UnauthorizedError, token_scope
 from dev.gateway.events import ACCOUNT_ID, Admitted, decoded_path, to_event, to_response
 from dev.gateway.template import Cors, Function, Template
 
-MAX_BODY_BYTES = 10 * 1024 * 1024
+# Of the request line and the values of the headers.
+MAX_HEAD_BYTES = 10_240
+# Lambda's limit for what a function receives; API Gateway's own for a body is higher.
+MAX_EVENT_BYTES = 6 * 1024 * 1024
 
 logger = logging.getLogger(__name__)
 
@@ -148,10 +152,10 @@ class HttpApi:
     async def _invoke(self, admitted: Admitted) -> Response:
         function = admitted.route.function
         try:
-            body = await _body(admitted.request)
-            if len(body) > MAX_BODY_BYTES:
+            event = to_event(admitted, await _body(admitted.request))
+            if len(json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()) > MAX_EVENT_BYTES:
                 return _message(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, phrase="Request Entity Too Large")
-            return to_response(await self.functions.call(function, to_event(admitted, body)))
+            return to_response(await self.functions.call(function, event))
         except ClientDisconnect:
             logger.info("The caller of %s is gone", function.name)
         except asyncio.CancelledError:
@@ -166,6 +170,9 @@ class HttpApi:
 def _read(request: Request) -> Request:
     """Read a request's head as API Gateway does; raises RefusedError."""
     scope = request.scope
+    line = b"%b %b?%b HTTP/1.1" % (scope["method"].encode(), scope["raw_path"], scope["query_string"])
+    if len(line) + sum(len(value) for _, value in scope["headers"]) > MAX_HEAD_BYTES:
+        raise RefusedError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
     try:
         path = decoded_path(scope["raw_path"])
     except ValueError as error:
@@ -177,7 +184,7 @@ async def _body(request: Request) -> bytes:
     """Read the whole body, but keep no more of it than shows that it is too large."""
     body = bytearray()
     async for chunk in request.stream():
-        body += chunk[: MAX_BODY_BYTES + 1 - len(body)]
+        body += chunk[: MAX_EVENT_BYTES + 1 - len(body)]
     return bytes(body)
 
 

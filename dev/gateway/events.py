@@ -27,6 +27,8 @@ API_ID = "local"
 _TEXT_TYPES = {"application/json", "application/xml", "application/javascript"}
 # What API Gateway says for itself, whatever a function answers.
 _GATEWAY_HEADERS = ("access-control-", "connection", "content-length", "transfer-encoding")
+# Lambda's limit for what a function answers: a hundred bytes more than for what it receives.
+_MAX_ANSWER_BYTES = 6 * 1024 * 1024 + 100
 
 
 class AnswerError(Exception):
@@ -116,7 +118,7 @@ def to_response(answer: Any) -> Response:
     As in API Gateway, an answer without a status code is the JSON body of a 200.
     """
     try:
-        answer = json.loads(json.dumps(answer))
+        answer = json.loads(_written(answer))
         if not isinstance(answer, dict) or "statusCode" not in answer:
             return JSONResponse(answer)
         return _response(answer)
@@ -190,6 +192,13 @@ def _text(body: bytes, content_type: str) -> str | None:
         return body.decode()
     except UnicodeDecodeError:
         return None
+
+
+def _written(answer: Any) -> str:
+    written = json.dumps(answer, ensure_ascii=False)
+    if len(written.encode()) > _MAX_ANSWER_BYTES:
+        raise ValueError(f"it is larger than {_MAX_ANSWER_BYTES:,} bytes")
+    return written
 
 
 def _response(answer: Mapping[str, Any]) -> Response:

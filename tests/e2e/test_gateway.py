@@ -88,6 +88,7 @@ class TestRoutes:
             *((f"/{fault}", 400) for fault in ("%", "%zz", "%u0041", "%25", "%25done", "%%32F", "\x7f", "ü")),
             *((f"/{no_id}", 404) for no_id in ("%252F", "%2525", "..", "%FF", "%00", "a;b", "a+b")),
             *((end, 200) for end in ("/", "%2F", "%252F", "%3F%25", "?q=%", "?q=%zz", "?q=%FF")),
+            (f"?q={'q' * 10_240}", 431),
         ],
         ids=lambda part: str(part)[-12:],
     )

@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 """
 
+import json
 import re
 from decimal import Decimal
 from typing import Any
@@ -268,3 +269,11 @@ class TestAnswer:
     def test_what_is_no_answer(self, wrong: dict[str, Any]) -> None:
         with pytest.raises(AnswerError, match="does not understand"):
             to_response({"statusCode": 200} | wrong)
+
+    def test_more_than_lambda_lets_a_function_answer(self) -> None:
+        around = len(json.dumps({"statusCode": 200, "body": ""}))
+        most = "ü" * ((6 * 1024 * 1024 + 100 - around) // 2)
+
+        assert to_response({"statusCode": 200, "body": most}).status_code == 200
+        with pytest.raises(AnswerError, match="larger than 6,291,556 bytes"):
+            to_response({"statusCode": 200, "body": most + "ü"})

@@ -48,8 +48,11 @@ def leaves(event, context):
 
 def nonsense(event, context):
     return {"statusCode": "yes"}
+
+def large(event, context):
+    return "x" * 6_291_555
 """
-NAMES = ("echo", "context", "alone", "slow", "fails", "leaves", "nonsense", "missing")
+NAMES = ("echo", "context", "alone", "slow", "fails", "leaves", "nonsense", "large", "missing")
 
 
 @pytest.fixture
@@ -125,7 +128,7 @@ def test_one_call_at_a_time_while_the_keys_are_served(app: Starlette) -> None:
     assert [answer.status_code for answer in answers] == [200] * 4
 
 
-@pytest.mark.parametrize("path", ["/fails", "/leaves", "/nonsense", "/missing"])
+@pytest.mark.parametrize("path", ["/fails", "/leaves", "/nonsense", "/large", "/missing"])
 def test_a_failure_is_logged_and_not_told(
     app: Starlette, caplog: pytest.LogCaptureFixture, timed_out: list[bool], path: str
 ) -> None:
@@ -154,3 +157,30 @@ def test_a_route_is_found_by_the_decoded_path(app: Starlette) -> None:
     answers = get(app, "/%65cho", "/%2565cho", "/echo%3Flost")
 
     assert [(answer.status_code, answer.text) for answer in answers] == [(200, "/echo")] * 3
+
+
+@pytest.mark.parametrize(("excess", "status"), [(0, 200), (1, 431)])
+@pytest.mark.parametrize("part", ["query", "headers"])
+def test_a_head_of_more_than_10240_bytes(app: Starlette, part: str, excess: int, status: int) -> None:
+    line, sent = b"GET /echo? HTTP/1.1", httpx.AsyncClient(base_url="http://localhost").headers
+    room = 10_240 - len(line) - sum(map(len, sent.values())) - len("localhost") + excess
+    query, value = ("q" * room, "") if part == "query" else ("", "v" * room)
+
+    (answer,) = get(app, f"/echo?{query}", headers={"x-large": value})
+
+    assert answer.status_code == status
+    if excess:
+        assert answer.json() == {"message": "Request Header Fields Too Large"}
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [(b"x" * 6_000_000, 200), (b"x" * 6_291_456, 413), (b'"' * 3_200_000, 413), (b"\xff" * 4_800_000, 413)],
+    ids=["fits", "body", "escaped", "base64"],
+)
+def test_an_event_of_more_than_lambda_takes(app: Starlette, content: bytes, status: int) -> None:
+    (answer,) = get(app, "/echo", content=content, headers={"content-type": "text/plain"})
+
+    assert answer.status_code == status
+    if status != 200:
+        assert answer.json() == {"message": "Request Entity Too Large"}
