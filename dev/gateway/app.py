@@ -7,6 +7,7 @@ import logging
 import os
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
@@ -27,6 +28,7 @@ from dev.gateway import docs, tokens
 from dev.gateway.authorizer import JwtAuthorizer, UnauthorizedError, token_scopes
 from dev.gateway.events import ACCOUNT_ID, Admitted, decoded_path, to_event, to_response
 from dev.gateway.template import Cors, Function, Template
+from dev.gateway.throttle import Throttle
 
 # Of the request line and the values of the headers.
 MAX_HEAD_BYTES = 10_240
@@ -37,7 +39,10 @@ logger = logging.getLogger(__name__)
 
 
 def create_app(
-    template: Template, key: rsa.RSAPublicKey, on_timeout: Callable[[], None] = lambda: None
+    template: Template,
+    key: rsa.RSAPublicKey,
+    on_timeout: Callable[[], None] = lambda: None,
+    throttle: Throttle | None = None,
 ) -> Starlette:
     """Make the application; `on_timeout` is called when a function did not end in time, and so never may."""
     keys = tokens.jwks(key)
@@ -52,7 +57,7 @@ def create_app(
     app = Starlette(routes=docs.ROUTES)
     # For every other path; a mount at "/" leaves out those with a line feed.
     app.router.default = api
-    api.router.default = HttpApi(template, key, Functions(on_timeout))
+    api.router.default = HttpApi(template, key, Functions(on_timeout, throttle), throttle)
     app.router.redirect_slashes = api.router.redirect_slashes = False
     return app
 
@@ -82,6 +87,10 @@ class FunctionTimeoutError(Exception):
     """A function did not end in time."""
 
 
+class FunctionBusyError(Exception):
+    """A function has as many calls as it takes at once."""
+
+
 class RefusedError(Exception):
     """A request that no function is called for, and its answer."""
 
@@ -92,13 +101,24 @@ class RefusedError(Exception):
 class Functions:
     """Calls the functions as one Lambda environment does: one at a time, each within its time."""
 
-    def __init__(self, on_timeout: Callable[[], None]) -> None:
+    def __init__(self, on_timeout: Callable[[], None], throttle: Throttle | None) -> None:
         self.on_timeout = on_timeout
+        self.most = throttle.concurrency if throttle else None
+        self.calls: Counter[Function] = Counter()
         self.turn = asyncio.Lock()
         self.thread = ThreadPoolExecutor(max_workers=1)
 
     async def call(self, function: Function, event: Mapping[str, Any]) -> Any:
-        """Return the function's answer; raises what the function raises, and FunctionTimeoutError."""
+        """Return the function's answer; raises what it raises, FunctionBusyError and FunctionTimeoutError."""
+        if self.calls[function] == self.most:
+            raise FunctionBusyError
+        self.calls[function] += 1
+        try:
+            return await self._call(function, event)
+        finally:
+            self.calls[function] -= 1
+
+    async def _call(self, function: Function, event: Mapping[str, Any]) -> Any:
         run = asyncio.get_running_loop().run_in_executor
         async with self.turn:
             handler = await run(self.thread, function.load)
@@ -115,10 +135,13 @@ class Functions:
 class HttpApi:
     """Routes, authorizes and answers requests as API Gateway does."""
 
-    def __init__(self, template: Template, key: rsa.RSAPublicKey, functions: Functions) -> None:
+    def __init__(
+        self, template: Template, key: rsa.RSAPublicKey, functions: Functions, throttle: Throttle | None
+    ) -> None:
         self.template = template
         self.authorizer = JwtAuthorizer(template.authorizer, key) if template.authorizer else None
         self.functions = functions
+        self.throttle = throttle
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -137,6 +160,8 @@ class HttpApi:
         found = self.template.route(request.method, request.scope["path"])
         if found is None:
             raise RefusedError(HTTPStatus.NOT_FOUND)
+        if self.throttle and not self.throttle.takes_one_more():
+            raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS)
         route, path_parameters = found
         claims = None
         if route.authorized and self.authorizer:
@@ -156,6 +181,8 @@ class HttpApi:
             if len(json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()) > MAX_EVENT_BYTES:
                 return _message(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, phrase="Request Entity Too Large")
             return to_response(await self.functions.call(function, event))
+        except FunctionBusyError:
+            return _message(HTTPStatus.SERVICE_UNAVAILABLE)
         except ClientDisconnect:
             logger.info("The caller of %s is gone", function.name)
         except asyncio.CancelledError:

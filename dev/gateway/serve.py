@@ -15,6 +15,7 @@ from types import FrameType
 
 from dev.database.commands import migrate, own_database, place
 from dev.gateway.template import Template, local_template
+from dev.gateway.throttle import read_throttle
 from dev.gateway.tokens import issue_token
 from dev.local import ROOT, TEMPLATE, UserError, database_folder
 from shared.settings import Settings, settings
@@ -47,6 +48,9 @@ def serve(
     with suppress(KeyboardInterrupt):
         template = local_template()
         _check_settings()
+        if read_throttle(os.environ.get("THROTTLE", "")):
+            # Each would let through as many.
+            workers = 1
         embedded = not os.environ.get("DATABASE_URL")
         with _listening(host, port) as listener:
             url = _url(host, listener)

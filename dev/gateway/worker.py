@@ -12,6 +12,7 @@ import uvicorn
 from dev.gateway import logs
 from dev.gateway.app import create_app
 from dev.gateway.template import Template, TemplateError, local_template
+from dev.gateway.throttle import read_throttle
 from dev.gateway.tokens import signing_key
 from shared.settings import settings
 
@@ -29,8 +30,10 @@ def main(listener: int) -> None:
         os.environ.setdefault(name, value)
     # They are for CloudWatch, and would be lines of JSON between those for a person.
     os.environ.setdefault("POWERTOOLS_METRICS_DISABLED", "true")
+    throttle = read_throttle(os.environ.get("THROTTLE", ""))
+    app = create_app(template, signing_key().public_key(), lambda: _leave(server), throttle)
     config = uvicorn.Config(
-        logs.RequestLog(create_app(template, signing_key().public_key(), on_timeout=lambda: _leave(server))),
+        logs.RequestLog(app),
         log_config=logs.configuration(settings.log_level),
         access_log=False,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,

@@ -24,7 +24,7 @@ STOP_SECONDS = 20
 ENVIRONMENT = {
     name: value
     for name, value in os.environ.items()
-    if name not in {"ALLOWED_ORIGINS", "DATABASE_URL", "PORT"}
+    if name not in {"ALLOWED_ORIGINS", "DATABASE_URL", "PORT", "THROTTLE"}
 }
 
 

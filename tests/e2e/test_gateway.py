@@ -16,7 +16,7 @@ import jwt
 import pytest
 
 from dev.database.postgres import listens
-from tests.e2e.serving import BUNDLES, ROOT, Gateway, is_running
+from tests.e2e.serving import BUNDLES, ROOT, Gateway, is_running, run_dev
 from tests.waiting import until
 
 ORIGIN = "http://localhost:5173"
@@ -305,6 +305,21 @@ class TestProcesses:
 
             until(lambda: _get(client, BUNDLES) == '"changed"')
         assert "Traceback" not in gateway.output.read_text()
+
+    def test_a_frontend_can_be_tried_against_refusals(self, start: Callable[..., Gateway]) -> None:
+        gateway = start("--no-sample", THROTTLE="0,3,0")
+        with gateway.client(gateway.token()) as client:
+            answers = [client.get(BUNDLES, headers={"origin": ORIGIN}) for _ in range(5)]
+
+        assert [answer.status_code for answer in answers] == [503] * 3 + [429] * 2
+        assert {answer.headers["access-control-allow-origin"] for answer in answers} == {ORIGIN}
+
+    def test_a_throttle_that_is_none(self, tmp_path: Path) -> None:
+        run = run_dev(tmp_path, "serve", THROTTLE="much")
+
+        assert run.returncode == 1
+        assert run.stderr.startswith("THROTTLE=much is not of the form 10,20,5: ")
+        assert run.stderr.count("\n") == 1
 
     def test_the_printed_line_works(self, start: Callable[..., Gateway]) -> None:
         gateway = start("--workers", "1", "--no-sample")

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -11,7 +13,9 @@ from starlette.applications import Starlette
 
 from dev.gateway.app import create_app
 from dev.gateway.template import Function, Route, Template
+from dev.gateway.throttle import Throttle, read_throttle
 from dev.gateway.tokens import signing_key
+from dev.local import UserError
 
 FUNCTIONS = """
 import threading, time
@@ -60,8 +64,11 @@ def timed_out() -> list[bool]:
     return []
 
 
+MakeApp = Callable[..., Starlette]
+
+
 @pytest.fixture
-def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, timed_out: list[bool]) -> Starlette:
+def make_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, timed_out: list[bool]) -> MakeApp:
     monkeypatch.setenv("DEV_FOLDER", str(tmp_path / "state"))
     monkeypatch.syspath_prepend(tmp_path)
     module = f"functions_of_{tmp_path.name}"
@@ -71,7 +78,13 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, timed_out: list[bool]) 
         for name in NAMES
     )
     template = Template(routes=routes, authorizer=None, cors=None, environment={}, code_folder=tmp_path)
-    return create_app(template, signing_key().public_key(), lambda: timed_out.append(True))
+    key = signing_key().public_key()
+    return lambda **options: create_app(template, key, lambda: timed_out.append(True), **options)
+
+
+@pytest.fixture
+def app(make_app: MakeApp) -> Starlette:
+    return make_app()
 
 
 def get(
@@ -184,3 +197,54 @@ def test_an_event_of_more_than_lambda_takes(app: Starlette, content: bytes, stat
     assert answer.status_code == status
     if status != 200:
         assert answer.json() == {"message": "Request Entity Too Large"}
+
+
+class TestThrottle:
+    def test_a_burst_and_what_comes_after_it(self, make_app: MakeApp) -> None:
+        app = make_app(throttle=Throttle(rate=0, burst=2, concurrency=9))
+
+        passed, too_many, nowhere = get(app, *["/echo"] * 2), get(app, "/echo"), get(app, "/nowhere")
+
+        assert [answer.status_code for answer in (*passed, *too_many, *nowhere)] == [200, 200, 429, 404]
+        assert too_many[0].json() == {"message": "Too Many Requests"}
+        assert "retry-after" not in too_many[0].headers
+
+    def test_the_burst_is_filled_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        moments = [100.0, 100.0, 100.0, 100.0, 100.25, 100.5, 100.75, 200.0, 200.0, 200.0, 200.0]
+        clock = SimpleNamespace(monotonic=iter([100.0, *moments]).__next__)
+        monkeypatch.setattr("dev.gateway.throttle.time", clock)
+        throttle = Throttle(rate=2, burst=3, concurrency=9)
+
+        taken = [throttle.takes_one_more() for _ in moments]
+
+        assert taken == [True] * 3 + [False] * 2 + [True, False] + [True] * 3 + [False]
+
+    def test_more_calls_of_a_function_than_it_takes_at_once(self, make_app: MakeApp) -> None:
+        app = make_app(throttle=Throttle(rate=9, burst=9, concurrency=2))
+
+        *alone, other = get(app, *["/alone"] * 3, "/echo")
+
+        assert sorted(answer.status_code for answer in alone) == [200, 200, 503]
+        (busy,) = (answer for answer in alone if answer.status_code == 503)
+        assert busy.json() == {"message": "Service Unavailable"}
+        assert other.status_code == 200
+        assert get(app, "/alone")[0].status_code == 200
+
+    def test_none_at_all_as_after_a_stop(self, make_app: MakeApp) -> None:
+        app = make_app(throttle=Throttle(rate=9, burst=9, concurrency=0))
+
+        assert get(app, "/echo")[0].status_code == 503
+
+    def test_what_the_variable_says(self) -> None:
+        throttle = read_throttle("10,20,5")
+
+        assert throttle
+        assert (throttle.rate, throttle.burst, throttle.concurrency) == (10, 20, 5)
+        assert read_throttle("") is None
+
+    @pytest.mark.parametrize(
+        "text", ["10", "10,20", "10,20,5,1", "10,-1,5", "1.5,2,3", "a,b,c", "1,2,3\n", "9" * 9999]
+    )
+    def test_what_it_cannot_say(self, text: str) -> None:
+        with pytest.raises(UserError, match="10,20,5"):
+            read_throttle(text)
