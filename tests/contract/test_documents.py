@@ -27,3 +27,11 @@ def test_links_lead_somewhere(document: Path) -> None:
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text())
 
     assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_tests_that_it_names_exist(document: Path) -> None:
+    tests = "".join(path.read_text() for path in ROOT.glob("tests/**/test_*.py"))
+    named = re.findall(r"`(test_\w+)`", document.read_text())
+
+    assert [name for name in named if f"def {name}(" not in tests] == []
