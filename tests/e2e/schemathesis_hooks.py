@@ -29,6 +29,9 @@ def _written(name: str, value: Any) -> Any:
         case float():
             # How many decimals a price may have depends on the currency: the gateway's is the euro.
             return round(value, CENTS)
+        case str() if name == "name":
+            # A character that can be seen; which cannot, would be thirty ranges of Unicode in a pattern.
+            return f"x{value[1:]}"
         case str() if name == "price":
             whole, _, decimals = value.partition(".")
             return f"{whole}.{decimals[:CENTS]}" if decimals else whole
