@@ -3,20 +3,18 @@
 import threading
 from typing import Any
 
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from migrations.cloudformation import answer
 from migrations.runner import run
-from shared.settings import settings
+from shared.logs import logger
 
 SECONDS_TO_ANSWER = 40
-
-logger = Logger(service="migrate", level=settings.log_level)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Do what a deploy needs, or run `{"command": …}` of the runner, with a `"revision"` or `"currency"`."""
+    logger.append_keys(function="migrate", function_request_id=context.aws_request_id)
     if "ResponseURL" in event:
         return migrate_for_cloudformation(event, context)
     return migrate(event.get("command", "current"), event.get("revision") or event.get("currency"))

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-# How the whole application is called in logs and metrics.
-SERVICE, METRICS_NAMESPACE = "token-bundles", "TokenBundles"
+METRICS_NAMESPACE = "TokenBundles"
 
 # ISO 4217's currencies by their decimals: the package that has them reads XML, and a test compares the two.
 CURRENCIES = {
@@ -94,6 +93,9 @@ class Settings:
     # Whether a pooler is in between, which refuses startup parameters that carry limits, and from which a
     # prepared statement costs repetitions. It is a matter of speed: the answers are right either way.
     database_pooled = cached_property(lambda _: _one_of("DATABASE_POOLED", "false", "true") == "true")
+
+    # What tells deployments apart in logs and metrics.
+    service_name = cached_property(lambda _: os.environ.get("SERVICE_NAME") or "token-bundles")
 
     log_level = cached_property(
         lambda _: _one_of("LOG_LEVEL", "INFO", "DEBUG", "WARNING", "ERROR", "CRITICAL")

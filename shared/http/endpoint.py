@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from shared import cold_start
@@ -15,10 +15,10 @@ from shared.http.conditional import explained
 from shared.http.parameters import Parameters
 from shared.http.problems import problem
 from shared.http.responses import REPLAYED, Response
-from shared.settings import METRICS_NAMESPACE, SERVICE, settings
+from shared.logs import logger
+from shared.settings import METRICS_NAMESPACE, settings
 
-logger = Logger(service=SERVICE, level=settings.log_level)
-metrics = Metrics(namespace=METRICS_NAMESPACE, service=SERVICE)
+metrics = Metrics(namespace=METRICS_NAMESPACE, service=settings.service_name)
 
 Function = Callable[..., Response[Any]]
 
@@ -34,12 +34,17 @@ class Endpoint:
     raises: Sequence[type[ApiError]]
 
     def __post_init__(self) -> None:
+        self.name = self.function.__module__
         self.parameters = Parameters(self.function)
         cold_start.finish_init()
 
-    def __call__(self, event: Event, _context: object) -> dict[str, Any]:
+    def __call__(self, event: Event, context: object) -> dict[str, Any]:
         """Respond to one event of API Gateway (payload format 2.0)."""
-        logger.append_keys(request_id=request_id(event))
+        logger.append_keys(
+            function=self.name,
+            request_id=request_id(event),
+            function_request_id=getattr(context, "aws_request_id", None),
+        )
         # API Gateway has them in small letters, but not each tool that stands in for it.
         headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
         event = {**event, "headers": headers}
@@ -51,6 +56,7 @@ class Endpoint:
         done = status < HTTPStatus.MULTIPLE_CHOICES and REPLAYED not in response.headers
         if metric := self.metric if done else response.metric:
             metrics.add_metric(metric, MetricUnit.Count, 1)
+            metrics.add_dimensions(service=settings.service_name, function=self.name)
             metrics.flush_metrics()
         return response.for_api_gateway(status)
 

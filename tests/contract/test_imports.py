@@ -15,8 +15,13 @@ DEPLOYED = sorted(
 RESOURCES = sorted(path.parent for path in SHARED.glob("*/service.py"))
 FOR_ALEMBIC = {*SHARED.rglob("tables.py"), *(ROOT / "migrations").rglob("*.py")}
 HTTP = {"aws_lambda_powertools", "shared.http", "http"}
-# The one reads secrets with Powertools' parameters, the other logs with its Logger.
-MAY_USE_POWERTOOLS = {*(SHARED / "http").glob("*.py"), SHARED / "database/credentials.py", MIGRATE}
+# Its Logger and Metrics, its parameters to read secrets, its type of Lambda's context.
+MAY_USE_POWERTOOLS = {
+    SHARED / "logs.py",
+    SHARED / "http/endpoint.py",
+    SHARED / "database/credentials.py",
+    MIGRATE,
+}
 
 each_file = pytest.mark.parametrize("path", DEPLOYED, ids=lambda path: str(path.relative_to(ROOT)))
 each_resource = pytest.mark.parametrize("resource", RESOURCES, ids=lambda path: path.name)

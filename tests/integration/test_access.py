@@ -13,7 +13,7 @@ import pytest
 from dev.gateway.template import Route
 from dev.local import ROOT
 from shared.errors import ApiError, DatabaseUnavailableError, OtherCurrencyError
-from shared.http.endpoint import logger
+from shared.logs import logger
 from tests.client import BUNDLES, READ, REQUEST_ID, TEMPLATE, WRITE, event, handler_of, invoke, request
 
 OUR_BUG = "Something went wrong on our side: please report it, with the request id."

@@ -16,6 +16,7 @@ import migrate
 import pytest
 
 from migrations import cloudformation as answering
+from shared.logs import logger
 from tests.conftest import CreateDatabase, use_settings
 from tests.integration.test_migration_runs import HEAD, add_migration, copy_checkout
 from tests.postgres import connected, execute
@@ -24,7 +25,9 @@ from tests.waiting import until
 
 def context(seconds: float = 300) -> Any:
     """Make what the function looks at in Lambda's context."""
-    return SimpleNamespace(get_remaining_time_in_millis=lambda: int(seconds * 1000))
+    return SimpleNamespace(
+        aws_request_id="lambda-1", get_remaining_time_in_millis=lambda: int(seconds * 1000)
+    )
 
 
 class CloudFormation(HTTPServer):
@@ -305,7 +308,7 @@ class TestValuesOfRows:
     ) -> None:
         add_migration(self.checkout, f"op.execute({sql!r})")
         stream = io.StringIO()
-        monkeypatch.setattr(migrate.logger.registered_handler, "stream", stream)
+        monkeypatch.setattr(logger.registered_handler, "stream", stream)
         call(cloudformation.event())
         (answer,) = cloudformation.answers
         with pytest.raises(RuntimeError) as failed:
@@ -315,5 +318,6 @@ class TestValuesOfRows:
             assert all(part in text for part in told), text
         (log,) = (json.loads(line) for line in stream.getvalue().splitlines())
         assert log["level"] == "ERROR"
+        assert (log["function"], log["function_request_id"]) == ("migrate", "lambda-1")
         assert "versions/new.py" in log["exception"]
         assert "Secretia" not in str([answer, failed.value, log])
