@@ -167,9 +167,11 @@ def each_endpoint_waits_for_the_migration(document: Document) -> Iterator[str]:
     for name in dict(routes(document)):
         if document["Resources"][name].get("DependsOn") != "Migration":
             yield f"{name} does not wait for the migration."
-    migration = [text(value) for value in document["Resources"]["Migration"]["Properties"].values()]
-    for value in ("${Migrate.Alias}", "${Migrate.Version}"):
-        if value not in migration:
+    migration = document["Resources"]["Migration"]
+    # SAM makes the last of these of the function's EventInvokeConfig.
+    needs = [*map(text, migration["Properties"].values()), *listed(migration.get("DependsOn", ()))]
+    for value in ("${Migrate.Alias}", "${Migrate.Version}", "MigrateEventInvokeConfig"):
+        if value not in needs:
             yield f"The migration does not depend on {value}."
 
 
@@ -195,6 +197,28 @@ def each_log_is_kept_for_a_while(document: Document) -> Iterator[str]:
             yield "The access log is not kept for a set time."
 
 
+def each_alarm_rings_for_this_stack_and_is_on_the_dashboard(document: Document) -> Iterator[str]:
+    alarms = resources(document, "AWS::CloudWatch::Alarm")
+    dashboard = str(document["Resources"]["Dashboard"])
+    service = text(document["Globals"]["Function"]["Environment"]["Variables"]["SERVICE_NAME"])
+    for name, alarm in alarms.items():
+        metrics = [
+            metric["MetricStat"]["Metric"] for metric in alarm.get("Metrics", ()) if "MetricStat" in metric
+        ]
+        for metric in metrics or [alarm]:
+            dimensions = {of["Name"]: text(of["Value"]) for of in metric.get("Dimensions", ())}
+            if not any("${" in value for value in (text(metric["MetricName"]), *dimensions.values())):
+                yield f"{name} rings for every stack of the account."
+            if dimensions.get("service", service) != service:
+                yield f"{name} looks for another service than the functions say."
+        # Of metrics that are late, FILL has long said that there are none.
+        if "FILL" in str(alarm):
+            yield f"{name} does not see metrics that are late."
+        # There are too many of those of single functions.
+        if not name.endswith("ThrottleAlarm") and f"{name}.Arn" not in dashboard:
+            yield f"{name} is not on the dashboard."
+
+
 def each_role_can_just_what_its_function_needs(document: Document) -> Iterator[str]:
     for name, function in functions(document).items():
         if "Policies" in function or text(function.get("Role")) != f"${{{name}Role.Arn}}":
@@ -212,6 +236,7 @@ def each_role_can_just_what_its_function_needs(document: Document) -> Iterator[s
 GET = "Resources/GetTokenBundle/Properties"
 GET_AUTH = f"{GET}/Events/Get/Properties/Auth"
 API = "Resources/AdminApi/Properties"
+DATABASE_ALARM = "Resources/DatabaseErrorAlarm/Properties"
 GLOBALS = "Globals/Function"
 POLICY = "Resources/DatabasePolicy/Properties/PolicyDocument/Statement"
 ROLE = "Resources/GetTokenBundleRole/Properties"
@@ -251,6 +276,7 @@ BROKEN: dict[Check, list[tuple[str, Any, str]]] = {
     each_endpoint_waits_for_the_migration: [
         ("Resources/GetTokenBundle/DependsOn", DROPPED, "GetTokenBundle does not wait"),
         ("Resources/Migration/Properties/CodeVersion", DROPPED, "not depend on ${Migrate.Version}"),
+        ("Resources/Migration/DependsOn", DROPPED, "not depend on MigrateEventInvokeConfig"),
     ],
     each_change_is_published: [
         (f"{GLOBALS}/AutoPublishAliasAllProperties", DROPPED, "no alias"),
@@ -261,6 +287,22 @@ BROKEN: dict[Check, list[tuple[str, Any, str]]] = {
         (f"{GLOBALS}/LoggingConfig/LogFormat", "Text", "in JSON"),
         ("Resources/GetTokenBundleLogs", {"Type": "Other"}, "not kept"),
         (f"{API}/AccessLogSettings", DROPPED, "access log"),
+    ],
+    each_alarm_rings_for_this_stack_and_is_on_the_dashboard: [
+        (f"{DATABASE_ALARM}/Dimensions/0/Value", "token-bundles", "DatabaseErrorAlarm rings for every stack"),
+        (f"{DATABASE_ALARM}/Dimensions", DROPPED, "DatabaseErrorAlarm rings for every stack"),
+        (f"{GLOBALS}/Environment/Variables/SERVICE_NAME", "token-bundles", "another service"),
+        (
+            "Resources/ServerErrorAlarm/Properties/Metrics/1/MetricStat/Metric/Dimensions",
+            [],
+            "rings for every",
+        ),
+        ("Resources/ServerErrorAlarm/Properties/Metrics/0/Expression", "FILL(errors, 0)", "that are late"),
+        (
+            "Resources/Other",
+            {"Type": "AWS::CloudWatch::Alarm", "Properties": {"MetricName": "x"}},
+            "Other is not on",
+        ),
     ],
     each_role_can_just_what_its_function_needs: [
         (f"{GET}/Role", DROPPED, "no role of its own"),
