@@ -21,7 +21,8 @@ SETTINGS = {name.upper() for name in vars(Settings) if not name.startswith("_")}
 DROPPED = object()
 
 ACCOUNT = "${AWS::Region}:${AWS::AccountId}"
-ANY_INTERFACE = f"arn:${{AWS::Partition}}:ec2:{ACCOUNT}:*/*"
+# A shared subnet is in the account that shares it.
+ANY_INTERFACE = "arn:${AWS::Partition}:ec2:${AWS::Region}:*:*/*"
 CLOUDFORMATION_ANSWERS = "arn:${AWS::Partition}:s3:::cloudformation-custom-resource-response-*/*"
 NETWORK = {
     ("ec2:DescribeNetworkInterfaces", "*"),
