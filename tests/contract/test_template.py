@@ -82,16 +82,24 @@ def target(document: Document, value: Any) -> Document:
     return properties
 
 
+def statements(value: Any) -> Iterator[Document]:
+    """Find what is allowed on resources anywhere in the value."""
+    match value:
+        case {"Effect": "Allow", "Resource": _}:
+            yield value
+        case dict() | list():
+            for item in value.values() if isinstance(value, dict) else value:
+                yield from statements(item)
+
+
 def grants(value: Any) -> Grants:
     """Collect the actions and resources that are allowed anywhere in the value."""
-    match value:
-        case {"Effect": "Allow", "Resource": resource}:
-            return {(action, text(item)) for action in listed(value["Action"]) for item in listed(resource)}
-        case dict():
-            return grants(list(value.values()))
-        case list():
-            return {grant for item in value for grant in grants(item)}
-    return set()
+    return {
+        (action, text(item))
+        for statement in statements(value)
+        for action in listed(statement["Action"])
+        for item in listed(statement["Resource"])
+    }
 
 
 def listed(value: Any) -> list[Any]:
@@ -106,6 +114,7 @@ def needed(name: str) -> Grants:
         *NETWORK,
         ("rds-db:connect", f"arn:${{AWS::Partition}}:rds-db:{ACCOUNT}:dbuser:{user}"),
         ("secretsmanager:GetSecretValue", f"${{{prefix}DatabaseSecretArn}}"),
+        ("kms:Decrypt", f"${{{prefix}DatabaseSecretKeyArn}}"),
         ("logs:CreateLogStream", f"${{{name}Logs.Arn}}"),
         ("logs:PutLogEvents", f"${{{name}Logs.Arn}}"),
     }
@@ -131,6 +140,15 @@ def nothing_is_allowed_on_everything(document: Document) -> Iterator[str]:
     for action, resource in grants(document["Resources"]):
         if "*" in action + resource and (action, resource) not in WITH_WILDCARDS:
             yield f"{action} is allowed on {resource}."
+
+
+def keys_are_for_secrets(document: Document) -> Iterator[str]:
+    secrets = "secretsmanager.${AWS::Region}.${AWS::URLSuffix}"
+    wanted = {"StringEquals": {"kms:ViaService": {"Fn::Sub": secrets}}}
+    for statement in statements(document["Resources"]):
+        of_keys = any(action.startswith("kms:") for action in listed(statement["Action"]))
+        if of_keys and statement.get("Condition") != wanted:
+            yield f"{text(statement['Resource'])} is not for secrets alone."
 
 
 def each_function_is_in_the_vpc(document: Document) -> Iterator[str]:
@@ -257,6 +275,13 @@ BROKEN: dict[Check, list[tuple[str, Any, str]]] = {
         (f"{POLICY}/0", ALL, "s3:GetObject is allowed on *"),
         (f"{POLICY}/0", {**ALL, "Resource": ["a", "*"]}, "is allowed on *"),
         (f"{POLICY}/0", {**ALL, "Action": "*", "Resource": "a"}, "* is allowed on a"),
+    ],
+    keys_are_for_secrets: [
+        (
+            f"{POLICY}/0",
+            {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "a"},
+            "a is not for secrets",
+        ),
     ],
     each_function_is_in_the_vpc: [
         (f"{GLOBALS}/VpcConfig", DROPPED, "Migrate is not"),
