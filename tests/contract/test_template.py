@@ -1,6 +1,7 @@
 """What linters do not notice in the template; each check is shown to find what is broken."""
 
 import copy
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -351,6 +352,46 @@ def test_the_template(check: Check) -> None:
 )
 def test_each_check_finds_what_is_broken(check: Check, place: str, value: Any, problem: str) -> None:
     assert any(problem in found for found in check(broken(place, value)))
+
+
+SECRETS = {"DatabaseSecretArn": "a", "MigrationDatabaseSecretArn": "b"}
+
+
+@pytest.mark.parametrize(
+    ("given", "refused"),
+    [
+        ({"DatabaseAuth": "secret", **SECRETS}, []),
+        ({"DatabaseAuth": "iam", **SECRETS}, ["DatabaseResourceId", "MigrationDatabaseResourceId"]),
+        ({"DatabaseAuth": "secret"}, [*SECRETS]),
+        ({"S3EndpointVpcId": "vpc-1", "S3EndpointRouteTableIds": "rtb-1,rtb-2"}, []),
+        ({"S3EndpointVpcId": "vpc-1"}, ["S3EndpointRouteTableIds"]),
+        ({"S3EndpointRouteTableIds": "rtb-1"}, ["S3EndpointVpcId"]),
+    ],
+)
+def test_what_is_missing_is_refused(given: dict[str, str], refused: list[str]) -> None:
+    parameters = {name: declared.get("Default") for name, declared in DOCUMENT["Parameters"].items()} | given
+    told = [
+        assertion["AssertDescription"]
+        for rule in DOCUMENT["Rules"].values()
+        if holds(rule.get("RuleCondition", True), parameters)
+        for assertion in rule["Assertions"]
+        if not holds(assertion["Assert"], parameters)
+    ]
+    assert [re.search(r"needs (\w+)", sentence)[1] for sentence in told] == refused  # type: ignore[index]
+
+
+def holds(value: Any, parameters: Document) -> Any:
+    """Evaluate a condition of a rule."""
+    match value:
+        case {"Ref": name}:
+            return parameters[name]
+        case {"Fn::Equals": [first, second]}:
+            return holds(first, parameters) == holds(second, parameters)
+        case {"Fn::Not": [inner]}:
+            return not holds(inner, parameters)
+        case {"Fn::Or": choices}:
+            return any(holds(choice, parameters) for choice in choices)
+    return value
 
 
 def broken(place: str, value: Any) -> Document:
