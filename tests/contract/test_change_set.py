@@ -105,7 +105,7 @@ def template(old: str, new: str) -> Change:
 
 GLOBALS = "Globals:\n  Function:\n"
 TAG = f"{GLOBALS}    Tags: {{team: a}}\n"
-CONCURRENCY = "ReservedConcurrentExecutions: 2", "ReservedConcurrentExecutions: 3"
+CONCURRENCY = "!If [ReservesConcurrency, 2,", "!If [ReservesConcurrency, 3,"
 LIST_HANDLER = "Handler: list_token_bundles.handler\n"
 LIST = "ListTokenBundles:\n    Type: AWS::Serverless::Function\n    DependsOn: Migration\n"
 BUILD = "    Metadata:\n      BuildMethod: makefile\n      ProjectRootDirectory: .\n"

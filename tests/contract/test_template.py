@@ -33,6 +33,9 @@ NETWORK = {
     ("ec2:DeleteNetworkInterface", ANY_INTERFACE),
     ("ec2:UnassignPrivateIpAddresses", ANY_INTERFACE),
 }
+# By default Postgres takes 100 and keeps three of them for superusers; people and monitoring want some, too.
+CONNECTIONS, CONNECTIONS_OF_OTHERS = 100, 13
+PLANNED_ENDPOINTS, MIGRATIONS_AT_ONCE = 16, 2
 WITH_WILDCARDS = {*NETWORK, ("s3:PutObject", CLOUDFORMATION_ANSWERS)}
 
 
@@ -161,8 +164,19 @@ def each_function_is_in_the_vpc(document: Document) -> Iterator[str]:
 
 def each_function_has_its_own_concurrency(document: Document) -> Iterator[str]:
     for name, function in functions(document).items():
-        if "ReservedConcurrentExecutions" not in function:
-            yield f"{name} can use up the account's concurrency."
+        match function.get("ReservedConcurrentExecutions"):
+            case {"Fn::If": ["ReservesConcurrency", _, {"Ref": "AWS::NoValue"}]}:
+                continue
+        yield f"{name} can use up the account's concurrency, or cannot do without its own."
+
+
+def all_functions_at_once_fit_into_a_database(document: Document) -> Iterator[str]:
+    endpoints = max(PLANNED_ENDPOINTS, len(dict(routes(document))))
+    at_once = endpoints * document["Parameters"]["ReservedConcurrency"]["Default"]
+    if at_once + MIGRATIONS_AT_ONCE > CONNECTIONS - CONNECTIONS_OF_OTHERS:
+        yield f"{endpoints} endpoints make {at_once} connections."
+    if functions(document)["Migrate"]["ReservedConcurrentExecutions"]["Fn::If"][1] != MIGRATIONS_AT_ONCE:
+        yield "There are more migrations at once."
 
 
 def each_handler_is_a_function_in_a_file(document: Document) -> Iterator[str]:
@@ -290,6 +304,11 @@ BROKEN: dict[Check, list[tuple[str, Any, str]]] = {
     ],
     each_function_has_its_own_concurrency: [
         (f"{GLOBALS}/ReservedConcurrentExecutions", DROPPED, "GetTokenBundle can use up"),
+        ("Resources/Migrate/Properties/ReservedConcurrentExecutions", 2, "Migrate can use up"),
+    ],
+    all_functions_at_once_fit_into_a_database: [
+        ("Parameters/ReservedConcurrency/Default", 6, "16 endpoints make 96 connections"),
+        ("Resources/Migrate/Properties/ReservedConcurrentExecutions/Fn::If/1", 3, "more migrations"),
     ],
     each_handler_is_a_function_in_a_file: [
         (f"{GET}/Handler", "missing.handler", "no missing.handler"),
