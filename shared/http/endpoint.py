@@ -62,7 +62,7 @@ class Endpoint:
 
     def _respond(self, event: Event) -> Response[Any]:
         try:
-            caller = authenticate(event, self.scope)
+            caller = authenticate(event, settings.scope_prefix + self.scope)
             response = self.function(**self.parameters.arguments(event, caller))
             return _relative_to(event, response)
         except Exception as caught:

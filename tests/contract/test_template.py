@@ -11,7 +11,7 @@ import pytest
 from dev.gateway.template import load_document
 from dev.local import ROOT, TEMPLATE
 from shared.settings import Settings
-from tests.client import WRITE
+from tests.client import READ, WRITE
 
 Document = dict[str, Any]
 Check = Callable[[Document], Iterator[str]]
@@ -134,9 +134,8 @@ def each_route_wants_a_token_with_its_scope(document: Document) -> Iterator[str]
         if "Authorizer" in auth:
             yield f"{name} has another authorizer than the default."
         resource = route["Path"].removeprefix("/api/v1/admin/").partition("/")[0]
-        if auth.get("AuthorizationScopes") != [
-            f"{resource}:{'read' if route['Method'] == 'GET' else 'write'}"
-        ]:
+        scope = f"${{ScopePrefix}}{resource}:{'read' if route['Method'] == 'GET' else 'write'}"
+        if [text(value) for value in auth.get("AuthorizationScopes", ())] != [scope]:
             yield f"{route['Method']} {route['Path']} does not want its scope."
 
 
@@ -284,7 +283,8 @@ BROKEN: dict[Check, list[tuple[str, Any, str]]] = {
         (f"{API}/Auth/Authorizers/Jwt", {}, "checks no token"),
         (f"{GET_AUTH}/Authorizer", "NONE", "another authorizer"),
         (GET_AUTH, DROPPED, "not want its scope"),
-        (f"{GET_AUTH}/AuthorizationScopes", [WRITE], "not want its scope"),
+        (f"{GET_AUTH}/AuthorizationScopes", [READ], "not want its scope"),
+        (f"{GET_AUTH}/AuthorizationScopes", [{"Fn::Sub": f"${{ScopePrefix}}{WRITE}"}], "not want its scope"),
     ],
     nothing_is_allowed_on_everything: [
         (f"{POLICY}/0", ALL, "s3:GetObject is allowed on *"),

@@ -15,6 +15,7 @@ from dev.local import ROOT
 from shared.errors import ApiError, DatabaseUnavailableError, OtherCurrencyError
 from shared.logs import logger
 from tests.client import BUNDLES, READ, REQUEST_ID, TEMPLATE, WRITE, event, handler_of, invoke, request
+from tests.conftest import use_settings
 
 OUR_BUG = "Something went wrong on our side: please report it, with the request id."
 ROUTES = TEMPLATE.routes
@@ -117,6 +118,16 @@ class TestScopes:
         path = f"{BUNDLES}/no-uuid"
         answer = invoke(event("GET", path, claims={"sub": "a", **claims}))
         assert answer.status == 404
+
+    @pytest.mark.parametrize("scopes", ["{}", "openid {}", "[openid {}]"])
+    def test_a_deployment_may_want_a_prefix(self, scopes: str) -> None:
+        def status(scope: str) -> int:
+            claims = {"sub": "a", "scope": scopes.format(scope)}
+            return invoke(event("GET", f"{BUNDLES}/no-uuid", claims=claims)).status
+
+        with use_settings(SCOPE_PREFIX="https://api.example.com/"):
+            assert status(f"https://api.example.com/{READ}") == 404
+            assert status(READ) == status(f"https://api.example.com/{WRITE}") == 403
 
 
 class TestLogs:
