@@ -1,6 +1,7 @@
 """What linters do not notice in the template; each check is shown to find what is broken."""
 
 import copy
+import datetime
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -230,6 +231,28 @@ def each_log_is_kept_for_a_while(document: Document) -> Iterator[str]:
             yield "The access log is not kept for a set time."
 
 
+def each_text_is_read_as_one(document: Document) -> Iterator[str]:
+    for name, declared in document["Parameters"].items():
+        values = [declared.get("Default", ""), *declared.get("AllowedValues", ())]
+        if declared["Type"] != "Number" and not all(isinstance(value, str) for value in values):
+            yield f"{name} has a value that is no text."
+    for name, function in functions(document).items():
+        for variable, value in function["Environment"]["Variables"].items():
+            if not isinstance(value, str | dict):
+                yield f"{variable} of {name} is no text."
+    for path, value in leaves(document):
+        if isinstance(value, datetime.date):
+            yield f"{path} is a date."
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from leaves(item, f"{path}/{key}")
+    else:
+        yield path, value
+
+
 def each_alarm_rings_for_this_stack_and_is_on_the_dashboard(document: Document) -> Iterator[str]:
     alarms = resources(document, "AWS::CloudWatch::Alarm")
     dashboard = str(document["Resources"]["Dashboard"])
@@ -333,6 +356,16 @@ BROKEN: dict[Check, list[tuple[str, Any, str]]] = {
         (f"{GLOBALS}/LoggingConfig/LogFormat", "Text", "in JSON"),
         ("Resources/GetTokenBundleLogs", {"Type": "Other"}, "not kept"),
         (f"{API}/AccessLogSettings", DROPPED, "access log"),
+    ],
+    each_text_is_read_as_one: [
+        ("Parameters/SnapStart/Default", None, "SnapStart has a value"),
+        ("Parameters/DatabasePooled/AllowedValues", [True, "false"], "DatabasePooled has a value"),
+        (f"{GLOBALS}/Environment/Variables/DATABASE_POOLED", False, "DATABASE_POOLED of GetTokenBundle"),
+        (
+            "Resources/DatabasePolicy/Properties/PolicyDocument/Version",
+            datetime.date(2012, 10, 17),
+            "is a date",
+        ),
     ],
     each_alarm_rings_for_this_stack_and_is_on_the_dashboard: [
         (f"{DATABASE_ALARM}/Dimensions/0/Value", "token-bundles", "DatabaseErrorAlarm rings for every stack"),
