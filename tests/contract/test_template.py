@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from dev.gateway.template import load_document
 from dev.local import ROOT, TEMPLATE
@@ -404,6 +405,51 @@ def test_the_template(check: Check) -> None:
 )
 def test_each_check_finds_what_is_broken(check: Check, place: str, value: Any, problem: str) -> None:
     assert any(problem in found for found in check(broken(place, value)))
+
+
+LOOP = """
+Fn::ForEach::Things:
+  - Thing
+  - [A, B]
+  - ${Thing}Role:
+      Name: !Sub the-${Thing}
+      Other: {Fn::Sub: "${Thing}"}
+"""
+
+
+def test_a_loop_has_its_variable_where_cloudformation_replaces_it() -> None:
+    assert list(unreplaced(LOOP)) == []
+    assert list(unreplaced(LOOP.replace("!Sub ", ""))) == ["the-${Thing}"]
+    assert list(unreplaced(LOOP.replace("{Fn::Sub: ", "{Other: "))) == ["${Thing}"]
+    assert list(unreplaced(TEMPLATE.read_text())) == []
+
+
+def unreplaced(template: str) -> Iterator[str]:
+    """Find the values in loops, which `load_document` unrolls, that CloudFormation leaves as they are."""
+    for loop in loops(yaml.compose(template, yaml.SafeLoader)):
+        variable, _, body = loop.value
+        yield from (value for value in plain_values(body) if f"${{{variable.value}}}" in value)
+
+
+def loops(node: yaml.Node | None) -> Iterator[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value.startswith("Fn::ForEach::"):
+                yield value
+            yield from loops(value)
+
+
+def plain_values(node: yaml.Node) -> Iterator[str]:
+    match node:
+        case yaml.ScalarNode() if node.tag != "!Sub":
+            yield node.value
+        case yaml.SequenceNode():
+            for item in node.value:
+                yield from plain_values(item)
+        case yaml.MappingNode():
+            for key, value in node.value:
+                if key.value != "Fn::Sub":
+                    yield from plain_values(value)
 
 
 SECRETS = {"DatabaseSecretArn": "a", "MigrationDatabaseSecretArn": "b"}
