@@ -407,6 +407,14 @@ def test_each_check_finds_what_is_broken(check: Check, place: str, value: Any, p
     assert any(problem in found for found in check(broken(place, value)))
 
 
+def test_the_runbook_tells_the_concurrency_of_all() -> None:
+    endpoints = len(dict(routes(DOCUMENT)))
+    each = DOCUMENT["Parameters"]["ReservedConcurrency"]["Default"]
+    at_once = endpoints * each + MIGRATIONS_AT_ONCE
+    told = f"{endpoints} \N{MULTIPLICATION SIGN} {each} + {MIGRATIONS_AT_ONCE} = {at_once} now"
+    assert told in (ROOT / "docs/runbook.md").read_text()
+
+
 LOOP = """
 Fn::ForEach::Things:
   - Thing
