@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dev.local import ROOT
 
 _IN_THE_LINE = {"timestamp", "level", "message", "exception"}
-_FOR_MACHINES = {"exception_name", "location", "service", "taskName"}
+_FOR_MACHINES = {"exception_name", "function", "function_request_id", "location", "service", "taskName"}
 _LONGEST_REASON = 300
 
 logger = logging.getLogger(__name__)

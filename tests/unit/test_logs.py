@@ -20,7 +20,7 @@ def entry(message: str, **details: object) -> logging.LogRecord:
 
 
 def test_a_line_has_time_level_message_and_details() -> None:
-    line = logs.LineFormatter().format(entry("halted", request_id="abc", taskName="Task-1"))
+    line = logs.LineFormatter().format(entry("halted", request_id="abc", taskName="Task-1", function="halt"))
 
     assert re.fullmatch(r"\d\d:\d\d:\d\d WARNING halted request_id=abc", line)
 
