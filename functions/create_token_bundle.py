@@ -6,7 +6,7 @@ from shared.token_bundles import service
 from shared.token_bundles.schemas import BundleAnswer, TokenBundleCreate
 
 
-@endpoint(scope="token-bundles:write", status=201, metric="BundlesCreated")
+@endpoint(access="write", status=201, metric="BundlesCreated")
 def handler(values: TokenBundleCreate, caller: Caller, key: IdempotencyKey = None) -> Response[BundleAnswer]:
     """Create a token bundle."""
     bundle, replayed = service.create_bundle(values, caller, key)

@@ -8,7 +8,7 @@ from shared.token_bundles import service
 from shared.token_bundles.schemas import BundleAnswer
 
 
-@endpoint(scope="token-bundles:write", metric="BundlesUpdated")
+@endpoint(access="write", metric="BundlesUpdated")
 def handler(bundle_id: UUID, caller: Caller, conditions: Conditions) -> Response[BundleAnswer]:
     """Deactivate a token bundle."""
     bundle = service.set_bundle_active(bundle_id, caller, is_active=False, conditions=dict(conditions))

@@ -7,7 +7,7 @@ from shared.token_bundles import service
 from shared.token_bundles.schemas import BundleAnswer
 
 
-@endpoint(scope="token-bundles:read")
+@endpoint(access="read")
 def handler(bundle_id: UUID, conditions: ConditionsOfRead) -> Response[BundleAnswer]:
     """Show one token bundle."""
     bundle = service.get_bundle(bundle_id)

@@ -9,7 +9,7 @@ from shared.token_bundles import service
 from shared.token_bundles.schemas import TokenBundleChangeRead
 
 
-@endpoint(scope="token-bundles:read")
+@endpoint(access="read")
 def handler(bundle_id: UUID, query: Annotated[PageQuery, Query()]) -> Response[Page[TokenBundleChangeRead]]:
     """List what was done to a token bundle, newest first."""
     return respond(service.list_changes(bundle_id, query))

@@ -8,7 +8,7 @@ from shared.token_bundles import service
 from shared.token_bundles.schemas import TokenBundleListQuery, TokenBundleRead
 
 
-@endpoint(scope="token-bundles:read")
+@endpoint(access="read")
 def handler(query: Annotated[TokenBundleListQuery, Query()]) -> Response[Page[TokenBundleRead]]:
     """List token bundles."""
     return respond(service.list_bundles(query))

@@ -8,7 +8,7 @@ from shared.token_bundles import service
 from shared.token_bundles.schemas import BundleAnswer, TokenBundleUpdate
 
 
-@endpoint(scope="token-bundles:write", metric="BundlesUpdated")
+@endpoint(access="write", metric="BundlesUpdated")
 def handler(
     bundle_id: UUID, values: TokenBundleUpdate, caller: Caller, conditions: Conditions
 ) -> Response[BundleAnswer]:

@@ -94,8 +94,9 @@ class Settings:
     # prepared statement costs repetitions. It is a matter of speed: the answers are right either way.
     database_pooled = cached_property(lambda _: _one_of("DATABASE_POOLED", "false", "true") == "true")
 
-    # What the issuer of the tokens puts before the names of scopes.
-    scope_prefix = cached_property(lambda _: os.environ.get("SCOPE_PREFIX", ""))
+    # What the issuer of the tokens calls the scopes of reads and of changes.
+    read_scope = cached_property(lambda _: os.environ.get("READ_SCOPE") or "token-bundles:read")
+    write_scope = cached_property(lambda _: os.environ.get("WRITE_SCOPE") or "token-bundles:write")
 
     # What tells deployments apart in logs and metrics.
     service_name = cached_property(lambda _: os.environ.get("SERVICE_NAME") or "token-bundles")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
@@ -21,6 +21,7 @@ from shared.settings import METRICS_NAMESPACE, settings
 metrics = Metrics(namespace=METRICS_NAMESPACE, service=settings.service_name)
 
 Function = Callable[..., Response[Any]]
+Access = Literal["read", "write"]
 
 
 @dataclass
@@ -28,7 +29,7 @@ class Endpoint:
     """The handler of a Lambda function: claims, scope, arguments, the function itself, its response."""
 
     function: Function
-    scope: str
+    access: Access
     status: int
     metric: str | None
     raises: Sequence[type[ApiError]]
@@ -37,6 +38,11 @@ class Endpoint:
         self.name = self.function.__module__
         self.parameters = Parameters(self.function)
         cold_start.finish_init()
+
+    @property
+    def scope(self) -> str:
+        """The scope that a token must have, by the issuer's name for it."""
+        return settings.read_scope if self.access == "read" else settings.write_scope
 
     def __call__(self, event: Event, context: object) -> dict[str, Any]:
         """Respond to one event of API Gateway (payload format 2.0)."""
@@ -62,7 +68,7 @@ class Endpoint:
 
     def _respond(self, event: Event) -> Response[Any]:
         try:
-            caller = authenticate(event, settings.scope_prefix + self.scope)
+            caller = authenticate(event, self.scope)
             response = self.function(**self.parameters.arguments(event, caller))
             return _relative_to(event, response)
         except Exception as caught:
@@ -73,13 +79,13 @@ class Endpoint:
 
 
 def endpoint(
-    *, scope: str, status: int = 200, metric: str | None = None, raises: Sequence[type[ApiError]] = ()
+    *, access: Access, status: int = 200, metric: str | None = None, raises: Sequence[type[ApiError]] = ()
 ) -> Callable[[Function], Endpoint]:
-    """Make a function the handler of requests whose token has the scope.
+    """Make a function the handler of requests whose token has the scope for such access.
 
     `metric` counts what was done; `raises` are the errors of its own that the API's document tells.
     """
-    return lambda function: Endpoint(function, scope, status, metric, raises)
+    return lambda function: Endpoint(function, access, status, metric, raises)
 
 
 def _relative_to(event: Event, response: Response[Any]) -> Response[Any]:

@@ -13,7 +13,7 @@ import yaml
 from dev.gateway.template import load_document
 from dev.local import ROOT, TEMPLATE
 from shared.settings import Settings
-from tests.client import READ, WRITE
+from tests.client import READ
 
 Document = dict[str, Any]
 Check = Callable[[Document], Iterator[str]]
@@ -135,8 +135,7 @@ def each_route_wants_a_token_with_its_scope(document: Document) -> Iterator[str]
         auth = route.get("Auth", {})
         if "Authorizer" in auth:
             yield f"{name} has another authorizer than the default."
-        resource = route["Path"].removeprefix("/api/v1/admin/").partition("/")[0]
-        scope = f"${{ScopePrefix}}{resource}:{'read' if route['Method'] == 'GET' else 'write'}"
+        scope = "${ReadScope}" if route["Method"] == "GET" else "${WriteScope}"
         if [text(value) for value in auth.get("AuthorizationScopes", ())] != [scope]:
             yield f"{route['Method']} {route['Path']} does not want its scope."
 
@@ -308,7 +307,7 @@ BROKEN: dict[Check, list[tuple[str, Any, str]]] = {
         (f"{GET_AUTH}/Authorizer", "NONE", "another authorizer"),
         (GET_AUTH, DROPPED, "not want its scope"),
         (f"{GET_AUTH}/AuthorizationScopes", [READ], "not want its scope"),
-        (f"{GET_AUTH}/AuthorizationScopes", [{"Fn::Sub": f"${{ScopePrefix}}{WRITE}"}], "not want its scope"),
+        (f"{GET_AUTH}/AuthorizationScopes", [{"Ref": "WriteScope"}], "not want its scope"),
     ],
     nothing_is_allowed_on_everything: [
         (f"{POLICY}/0", ALL, "s3:GetObject is allowed on *"),

@@ -120,14 +120,15 @@ class TestScopes:
         assert answer.status == 404
 
     @pytest.mark.parametrize("scopes", ["{}", "openid {}", "[openid {}]"])
-    def test_a_deployment_may_want_a_prefix(self, scopes: str) -> None:
+    def test_an_issuer_may_have_other_names_for_them(self, scopes: str) -> None:
         def status(scope: str) -> int:
             claims = {"sub": "a", "scope": scopes.format(scope)}
             return invoke(event("GET", f"{BUNDLES}/no-uuid", claims=claims)).status
 
-        with use_settings(SCOPE_PREFIX="https://api.example.com/"):
-            assert status(f"https://api.example.com/{READ}") == 404
-            assert status(READ) == status(f"https://api.example.com/{WRITE}") == 403
+        read, write = "https://api.example.com/bundles.read", "https://api.example.com/bundles.write"
+        with use_settings(READ_SCOPE=read, WRITE_SCOPE=write):
+            assert status(read) == 404
+            assert status(READ) == status(write) == 403
 
 
 class TestLogs:

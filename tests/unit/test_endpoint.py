@@ -4,10 +4,10 @@ import pytest
 
 from dev.gateway.template import Function, Route
 from shared.http import Message, Response, endpoint, respond
-from tests.client import Answer, event
+from tests.client import WRITE, Answer, event
 
 
-@endpoint(scope="things:write", status=201)
+@endpoint(access="write", status=201)
 def create() -> Response[Message]:
     """Create a thing whose name is new."""
     return respond(Message(message="It is there."), location="new")
@@ -16,9 +16,9 @@ def create() -> Response[Message]:
 @pytest.mark.parametrize("below", ["", "/{proxy+}", "/{thing_id}", "/{thing_id}/duplicate"])
 def test_location_leads_into_the_collection(below: str) -> None:
     function = Function("Create", "create.handler", timeout=3, memory=128)
-    route = Route("POST", f"/admin/things{below}", function, ("things:write",), authorized=True)
+    route = Route("POST", f"/admin/things{below}", function, (WRITE,), authorized=True)
     path = route.path.replace("{proxy+}", "").replace("{thing_id}", "old")
-    answer = create(event("POST", path, route=route, claims={"sub": "a", "scope": "things:write"}), None)
+    answer = create(event("POST", path, route=route, claims={"sub": "a", "scope": WRITE}), None)
     assert answer["statusCode"] == 201
     location = {"location": answer["headers"]["Location"]}
     assert Answer(201, location, answer["body"], path).location == "/admin/things/new"
