@@ -32,7 +32,7 @@ export SAM_CLI_TELEMETRY := 0
 export REDOCLY_TELEMETRY := off
 export REDOCLY_SUPPRESS_UPDATE_NOTICE := true
 
-.PHONY: help dev test lint format openapi lint-openapi client picture validate build smoke bench deploy clean \
+.PHONY: help dev test lint format openapi lint-openapi client picture validate build smoke deploy-local bench deploy clean \
 	deployed-python deployed-python-needed parameters-needed
 
 help: ## Print this
@@ -78,6 +78,9 @@ build: $(VENV)/.synced $(SAM_VENV)/.installed ## Build what is deployed, in the 
 smoke bench: export ARCHITECTURE := $(MACHINE)
 smoke: deployed-python-needed build $(LAMBDA_VENV)/.installed ## Build, and run that in the emulator of Lambda's runtime
 	$(EMULATED) $(VENV)/bin/python -m pytest tests/smoke
+
+deploy-local: deployed-python-needed $(SAM_VENV)/.installed $(MINISTACK_VENV)/.installed ## Deploy to an emulator of AWS, change, fail, delete; KEEP=1 leaves it running
+	MINISTACK_PYTHON="$(CURDIR)/$(MINISTACK_VENV)/bin/python" $(VENV)/bin/python -m pytest tests/deploy --exitfirst --verbose
 
 bench: deployed-python-needed build $(LAMBDA_VENV)/.installed ## Measure; on a machine that does nothing else meanwhile
 	UV_PROJECT_ENVIRONMENT=$(BENCH_VENV) $(UV) sync --frozen --quiet --python "$(DEPLOYED_PYTHON)"
