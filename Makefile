@@ -23,7 +23,7 @@ NO_VENV = $(PYTHON) has no venv module: install it, on Debian and Ubuntu with th
 
 MACHINE = $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 EMULATED = LAMBDA_PYTHON="$(CURDIR)/$(LAMBDA_VENV)/bin/python" \
-	LAMBDA_EMULATOR="$$(echo $(CURDIR)/$(SAM_VENV)/lib/python*/site-packages/samcli/local/rapid/aws-lambda-rie-$(MACHINE))"
+	LAMBDA_EMULATOR="$(CURDIR)/$$(echo $(SAM_VENV)/lib/python*/site-packages/samcli/local/rapid/aws-lambda-rie-$(MACHINE))"
 
 UV := $(VENV)/bin/uv
 SAM := $(SAM_VENV)/bin/sam
@@ -72,8 +72,8 @@ validate: $(SAM_VENV)/.installed ## Lint template.yaml
 
 build: $(VENV)/.synced $(SAM_VENV)/.installed ## Build what is deployed, in the folder BUILD, for the ARCHITECTURE
 	@test -n "$(DEPLOYED_PYTHON)" || echo "WARNING: $(NO_DEPLOYED_PYTHON), or cold starts will be slower."
-	$(VENV)/bin/python -m dev.parameters $(PARAMETERS) $(ALL_PARAMETERS) $(ARCHITECTURE:%=--architecture %)
-	$(SAM) build --build-dir $(BUILD) --parameter-overrides file://$(ALL_PARAMETERS)
+	$(VENV)/bin/python -m dev.parameters "$(PARAMETERS)" $(ALL_PARAMETERS) $(ARCHITECTURE:%=--architecture %)
+	$(SAM) build --build-dir "$(BUILD)" --parameter-overrides file://$(ALL_PARAMETERS)
 
 smoke bench: export ARCHITECTURE := $(MACHINE)
 smoke: deployed-python-needed build $(LAMBDA_VENV)/.installed ## Build, and run that in the emulator of Lambda's runtime
@@ -87,7 +87,8 @@ bench: deployed-python-needed build $(LAMBDA_VENV)/.installed ## Measure; on a m
 	$(EMULATED) $(BENCH_VENV)/bin/python -m dev.benchmark
 
 deploy: parameters-needed build ## Deploy with the parameters in parameters.yaml, which docs/runbook.md describes
-	$(SAM) deploy --parameter-overrides file://$(ALL_PARAMETERS)
+	$(SAM) deploy --template-file "$(BUILD)/template.yaml" --config-file "$(CURDIR)/samconfig.toml" \
+		--parameter-overrides file://$(ALL_PARAMETERS)
 
 clean: ## Delete everything that these targets have made, local data included
 	rm -rf .venv* .dev .aws-sam artifacts client/node_modules client/api.d.ts .hypothesis .mypy_cache .pytest_cache .ruff_cache

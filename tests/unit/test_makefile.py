@@ -89,6 +89,14 @@ def test_no_parameters() -> None:
     ]
 
 
+def test_what_is_deployed_is_what_was_built() -> None:
+    command = ["make", "--dry-run", "--assume-old=parameters-needed", "deploy", "BUILD=a folder"]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    assert 'sam build --build-dir "a folder"' in printed
+    assert 'sam deploy --template-file "a folder/template.yaml"' in printed
+
+
 def test_no_graphviz() -> None:
     assert make("--always-make", "picture", "DOT=no-dot") == [
         "Graphviz is missing: install the package graphviz."
