@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from dev.local import ROOT
@@ -12,7 +13,7 @@ from tests.deploy.account import Account
 FOLDERS = ("functions", "shared", "migrations", "dev")
 FILES = ("template.yaml", "samconfig.toml", "Makefile", "pyproject.toml", "uv.lock")
 # Of the make that runs the tests, and of another account.
-NOT_INHERITED = ("ARCHITECTURE", "AWS_", "MAKE")
+NOT_INHERITED = ("ARCHITECTURE", "AWS_", "BUILD", "MAKE", "VENV")
 # With metric math, which the emulator does not know.
 LEFT_OUT = "ServerErrorAlarm"
 
@@ -26,6 +27,9 @@ class Checkout:
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         for name in FILES:
             shutil.copy2(ROOT / name, folder)
+        # By links, because make takes no path that has a blank in it.
+        for name, tools in {".venv": Path(sys.prefix), ".venv-sam": ROOT / ".venv-sam"}.items():
+            (folder / name).symlink_to(tools)
         self.add("parameters.yaml", "".join(f"{name}: {value}\n" for name, value in parameters.items()))
         template = folder / "template.yaml"
         resource = rf"(?m)^  {LEFT_OUT}:\n(?:(?:    .*)?\n)+|^.*!GetAtt {LEFT_OUT}\.Arn\n"
@@ -38,10 +42,9 @@ class Checkout:
 
     def deploy(self, account: Account) -> subprocess.CompletedProcess[str]:
         """Run `make deploy`, with the tools that this checkout has."""
-        tools = f"VENV={ROOT / '.venv'}", f"SAM_VENV={ROOT / '.venv-sam'}"
         others = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
         return subprocess.run(
-            ["make", "deploy", *tools],
+            ["make", "deploy"],
             cwd=self.folder,
             env=others | account.environment,
             stdout=subprocess.PIPE,
