@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -95,6 +96,9 @@ def deployment(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Deployment]:
     """Deploy for the first time; with KEEP=1 everything is there until Ctrl-C."""
+    # The emulator has a session of its own, and would outlive this process.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     folder = tmp_path_factory.mktemp("deploy")
     with postgres(folder / "postgres", durable=False) as server_url, emulated(folder) as root:
         database_url, parameters = prepare(root, server_url)
