@@ -18,7 +18,7 @@ from dev.local import TEMPLATE, UserError
 
 _TAG = "tag:yaml.org,2002:"
 _VALUES = {f"{_TAG}{name}" for name in ("str", "bool", "int", "float", "timestamp")}
-_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?", re.ASCII)
+_NUMBER = re.compile(r"-?(0|[1-9]\d*)", re.ASCII)
 # The SAM CLI takes these for quotes and escapes of its own, even in a file.
 _CHANGED_BY_SAM = re.compile(r"""(['"])(.*\1)?|.*\\[ '"].*""")
 
@@ -61,16 +61,19 @@ class Parameter(BaseModel, alias_generator=to_pascal, frozen=True):
         return self.type == "CommaDelimitedList" or self.type.startswith("List<")
 
     def _written(self, node: yaml.Node) -> str:
+        if not (self._is_list and isinstance(node, yaml.SequenceNode)):
+            return self._scalar(node)
+        items = [self._scalar(item) for item in node.value]
+        if any("," in item for item in items):
+            raise ValueError("has an item with a comma")
+        return ",".join(items)
+
+    def _scalar(self, node: yaml.Node) -> str:
         match node:
             case yaml.ScalarNode() if node.tag in _VALUES:
                 return str(node.value)
             case yaml.ScalarNode() if node.tag == f"{_TAG}null":
                 raise ValueError('has no value: write "" for an empty one, or no line for the default')
-            case yaml.SequenceNode() if self._is_list:
-                items = [self._written(item) for item in node.value]
-                if any("," in item for item in items):
-                    raise ValueError("has an item with a comma")
-                return ",".join(items)
         raise ValueError(f"must be a text, a number or a boolean{', or a list' if self._is_list else ''}")
 
     def _check(self, value: str) -> None:
@@ -78,11 +81,13 @@ class Parameter(BaseModel, alias_generator=to_pascal, frozen=True):
             raise ValueError(f"must be one of {', '.join(self.allowed_values)}")
         if not re.fullmatch(self.allowed_pattern, value, re.ASCII):
             raise ValueError(f"must match {self.allowed_pattern}")
+        if self.type.startswith("List<AWS::") and not value:
+            raise ValueError("must not be empty")
         if "Number" not in self.type:
             if not self.min_length <= len(value) <= self.max_length:
                 raise ValueError(f"must have {self.min_length} to {self.max_length} characters")
         elif not _NUMBER.fullmatch(value):
-            raise ValueError("must be a number, in plain digits")
+            raise ValueError("must be a whole number, in plain digits")
         elif not self.min_value <= Decimal(value) <= self.max_value:
             raise ValueError(f"must be from {self.min_value} to {self.max_value}")
 
@@ -135,7 +140,7 @@ def write(parameters: dict[str, str], path: Path) -> None:
 def _lines(path: Path) -> dict[str, yaml.Node]:
     try:
         root = yaml.compose(path.read_text(), yaml.SafeLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ParametersError(f"{path.name} is not YAML: {error}") from error
     if root is None:
         return {}
