@@ -10,7 +10,7 @@ from pathlib import Path
 from dev.local import ROOT
 from tests.deploy.account import Account
 
-FOLDERS = ("functions", "shared", "migrations", "dev")
+FOLDERS = ("functions", "shared", "migrations", "dev", "docs")
 FILES = ("template.yaml", "samconfig.toml", "Makefile", "pyproject.toml", "uv.lock")
 # Of the make that runs the tests, and of another account.
 NOT_INHERITED = ("ARCHITECTURE", "AWS_", "BUILD", "MAKE", "VENV")

