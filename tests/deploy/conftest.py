@@ -138,11 +138,11 @@ def wait(deployment: Deployment) -> None:
     """Say how to reach everything, and wait for Ctrl-C."""
     function = deployment.resources["ListTokenBundles"]["PhysicalResourceId"]
     print("\nEverything is there until Ctrl-C. In another terminal:\n")
-    for name, value in deployment.root.environment.items():
+    for name, value in deployment.operator.items():
         print(f"export {name}={shlex.quote(value)}")
     print(f"aws cloudformation list-stack-resources --stack-name {STACK} --output table")
     print(f"aws lambda invoke --function-name {function} --qualifier live \\")
     print("  --payload fileb://tests/events/list_token_bundles.json /dev/stdout")
-    print(f"psql {deployment.database_url}", flush=True)
+    print('psql "$DATABASE_URL"', flush=True)
     with suppress(KeyboardInterrupt):
         threading.Event().wait()
