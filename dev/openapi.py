@@ -1,10 +1,11 @@
 """The OpenAPI document: what the endpoints declare, and what they need not know at run time."""
 
-import inspect
 import json
 import re
 import sys
 from http import HTTPStatus
+from itertools import groupby
+from types import UnionType
 from typing import Annotated, Any, get_args, get_origin
 
 import yaml
@@ -12,14 +13,18 @@ from pydantic import TypeAdapter
 
 from dev.gateway.template import Route, local_template
 from dev.local import ROOT
+from shared.database.versioned import Outcome
 from shared.errors import (
     ApiError,
     ChangedMeanwhileError,
     DatabaseUnavailableError,
     KeyUsedDifferentlyError,
     NotFoundError,
+    PreconditionRequiredError,
     VersionConflictError,
 )
+from shared.fields import AsRead
+from shared.http.body import MAX_KIBIBYTES
 from shared.http.conditional import ConditionsOfRead
 from shared.http.endpoint import Endpoint
 from shared.http.headers import Header
@@ -33,6 +38,7 @@ from shared.http.problems import (
     problem,
 )
 from shared.http.responses import REPLAYED
+from shared.token_bundles.batches import BatchRefusedError
 
 COMMITTED = ROOT / "openapi.json"
 FRAME = ROOT / "dev/openapi.yaml"
@@ -58,7 +64,8 @@ ERRORS: dict[type[ApiError], str] = {
     ForbiddenError: ALWAYS,
     NotFoundError: "path",
     ChangedMeanwhileError: "If-Match",
-    VersionConflictError: "body.version",
+    VersionConflictError: "AsRead",
+    PreconditionRequiredError: "a version",
     BodyTooLargeError: "body",
     UnsupportedMediaTypeError: "body",
     KeyUsedDifferentlyError: "Idempotency-Key",
@@ -68,7 +75,8 @@ ERRORS: dict[type[ApiError], str] = {
 HEADERS_OF_ERRORS = {UnauthorizedError: ["WWW-Authenticate"], DatabaseUnavailableError: ["Retry-After"]}
 # Of errors that tell more than their class.
 SAMPLE_ERRORS: dict[type[ApiError], ApiError] = {
-    VersionConflictError: VersionConflictError(current_version=3)
+    VersionConflictError: VersionConflictError(current_version=3),
+    BatchRefusedError: BatchRefusedError([Outcome("done"), Outcome("missing")]),
 }
 JSON = "application/json"
 # What API Gateway answers by itself, without a function.
@@ -110,6 +118,7 @@ class _Writer:
         endpoint: Endpoint = route.function.load()
         parameters, body = self._parameters(endpoint)
         answer: Any = get_args(endpoint.function.__annotations__["return"])[0]
+        answers = get_args(answer) if isinstance(answer, UnionType) else (answer,)
         return {
             "summary": (endpoint.function.__doc__ or "").rstrip("."),
             "operationId": _operation_id(route, routes),
@@ -119,7 +128,7 @@ class _Writer:
                 if body
                 else {}
             ),
-            "responses": self._responses(endpoint, parameters, body, self._content(answer)),
+            "responses": self._responses(endpoint, parameters, body, [*map(self._content, answers)]),
             "description": f"Needs a token with the scope `{route.scopes[0]}`.",
             # The tag is the resource, and so is what a scope begins with.
             "tags": [route.scopes[0].partition(":")[0]],
@@ -130,11 +139,12 @@ class _Writer:
         parameters: list[dict[str, Any]] = []
         body = None
         for name, source in endpoint.parameters.sources.items():
-            annotation = inspect.signature(endpoint.function).parameters[name].annotation
+            annotation = endpoint.parameters.kinds[name]
             if source == "body":
                 body = annotation
             elif source == "query":
-                for field, schema in self._schema(annotation)["properties"].items():
+                for field, declared in self._schema(annotation)["properties"].items():
+                    schema = _present(declared)
                     style = {"style": "form", "explode": False} if schema.get("type") == "array" else {}
                     parameters.append(_parameter("query", field, schema) | style)
             elif source == "header":
@@ -145,29 +155,61 @@ class _Writer:
             elif get_origin(annotation) is Annotated:
                 header = next(mark for mark in get_args(annotation) if isinstance(mark, Header))
                 parameters.append(_header_parameter(header, self._schema(annotation)))
-            elif source != "caller":
+            else:
                 parameters.append(_parameter("path", name, self._schema(annotation)))
         return parameters, body
 
     def _responses(
-        self, endpoint: Endpoint, parameters: list[dict[str, Any]], body: Any, content: dict[str, Any]
+        self,
+        endpoint: Endpoint,
+        parameters: list[dict[str, Any]],
+        body: Any,
+        contents: list[dict[str, Any]],
     ) -> dict[str, Any]:
         has = {ALWAYS, *(parameter[key] for parameter in parameters for key in ("in", "name"))}
-        has |= {"body", body.__name__, *(f"body.{field}" for field in body.model_fields)} if body else set()
-        success: dict[str, Any] = {"description": HTTPStatus(endpoint.status).phrase, "content": content}
+        has |= {"body", body.__name__} if body else set()
+        has |= {"AsRead"} if body and issubclass(body, AsRead) else set()
+        is_conditional = "If-Match" in {*has, *endpoint.refuses}
+        has |= {"a version"} if is_conditional and endpoint.access == "write" else set()
+        content, *preview = contents
         headers = ["ETag"] if self._is_versioned(content) else []
         headers += ["Location"] if endpoint.status == HTTPStatus.CREATED else []
         headers += [REPLAYED] if "Idempotency-Key" in has else []
+        if preview and endpoint.status == HTTPStatus.OK:
+            (of_preview,) = preview
+            schemas = [one[JSON]["schema"] for one in (content, of_preview)]
+            examples = {
+                name: {"value": one[JSON]["example"]}
+                for name, one in (("done", content), ("validate_only", of_preview))
+            }
+            content = {JSON: {"schema": {"anyOf": schemas}, "examples": examples}}
+        success: dict[str, Any] = {"description": HTTPStatus(endpoint.status).phrase, "content": content}
         responses = {str(endpoint.status): success | _headers(headers)}
+        if preview and endpoint.status != HTTPStatus.OK:
+            told = {"description": "What would come of it, with `validate_only`.", "content": preview[0]}
+            responses["200"] = told | _headers([REPLAYED] if REPLAYED in headers else [])
         annotations = endpoint.function.__annotations__.values()
         if ConditionsOfRead in annotations:
             responses["304"] = {"description": "The caller has the current version."} | _headers(["ETag"])
         if invalid := {name: errors for name, errors in self.invalid.items() if name in has}:
             responses["400"] = _invalid_response(invalid)
+            if "path" in has:
+                # API Gateway itself refuses what no path can have.
+                responses["400"]["content"][JSON] = _gateways_own(HTTPStatus.BAD_REQUEST)
         errors = [*endpoint.raises, *(error for error, needed in ERRORS.items() if needed in has)]
-        for error in sorted(errors, key=lambda error: error.status):
-            self.responses[error.__name__] = _problem_response(error)
-            responses[str(error.status)] = {"$ref": f"#/components/responses/{error.__name__}"}
+        for status, alike in groupby(sorted(errors, key=lambda error: error.status), lambda e: e.status):
+            of_status = list(alike)
+            of_many = BodyTooLargeError in of_status and endpoint.parameters.max_kibibytes > MAX_KIBIBYTES
+            name = "Or".join(error.__name__.removesuffix("Error") for error in of_status) + "Error"
+            name += "OfMany" if of_many else ""
+            samples = [
+                error(endpoint.parameters.max_kibibytes)
+                if error is BodyTooLargeError
+                else SAMPLE_ERRORS.get(error) or error()
+                for error in of_status
+            ]
+            self.responses[name] = _problem_response(samples)
+            responses[str(status)] = {"$ref": f"#/components/responses/{name}"}
         return responses
 
     def _content(self, kind: Any) -> dict[str, Any]:
@@ -239,10 +281,18 @@ def _parameter(place: str, name: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _header_parameter(header: Header, schema: dict[str, Any]) -> dict[str, Any]:
-    # What is absent is not null.
-    (present,) = [choice for choice in schema.get("anyOf", [schema]) if choice != {"type": "null"}]
     examples = {"examples": [header.example]} if header.example else {}
+    present = _present(schema)
     return _parameter("header", header.name, {"description": header.description, **examples, **present})
+
+
+def _present(schema: dict[str, Any]) -> dict[str, Any]:
+    """What a parameter is: what is absent is not null."""
+    rest = {name: value for name, value in schema.items() if name not in {"anyOf", "default"}}
+    choices: list[dict[str, Any]] = [
+        choice for choice in schema.get("anyOf", ()) if choice != {"type": "null"}
+    ]
+    return rest | choices[0] if len(choices) == 1 else schema
 
 
 def _invalid_response(invalid: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
@@ -258,13 +308,23 @@ def _invalid_response(invalid: dict[str, list[dict[str, Any]]]) -> dict[str, Any
     } | _headers([])
 
 
-def _problem_response(error: type[ApiError]) -> dict[str, Any]:
-    example = _body(problem(SAMPLE_ERRORS.get(error) or error(), REQUEST_ID))
-    content = {PROBLEM_JSON: {"schema": {"$ref": REFERENCE + "Problem"}, "example": example}}
-    if error in GATEWAYS_OWN:
-        message = {"message": HTTPStatus(error.status).phrase}
-        content[JSON] = {"schema": {"$ref": REFERENCE + "GatewayMessage"}, "example": message}
-    return {"description": error.__doc__, "content": content} | _headers(HEADERS_OF_ERRORS.get(error, []))
+def _gateways_own(status: int) -> dict[str, Any]:
+    return {
+        "schema": {"$ref": REFERENCE + "GatewayMessage"}, "example": {"message": HTTPStatus(status).phrase}
+    }  # fmt: skip
+
+
+def _problem_response(samples: list[ApiError]) -> dict[str, Any]:
+    examples = {type(one).__name__: {"value": _body(problem(one, REQUEST_ID))} for one in samples}
+    first, kind = samples[0], type(samples[0])
+    shown = {"examples": examples} if samples[1:] else {"example": examples[kind.__name__]["value"]}
+    content: dict[str, Any] = {PROBLEM_JSON: {"schema": {"$ref": REFERENCE + "Problem"}, **shown}}
+    if kind in GATEWAYS_OWN:
+        content[JSON] = _gateways_own(first.status)
+    described = {
+        "description": " ".join(str(type(one).__doc__) for one in samples), "content": content
+    }  # fmt: skip
+    return described | _headers(HEADERS_OF_ERRORS.get(kind, []))
 
 
 def _body(response: Any) -> Any:

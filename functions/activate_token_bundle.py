@@ -2,14 +2,17 @@
 
 from uuid import UUID
 
-from shared.callers import Caller
-from shared.http import Conditions, Response, endpoint, respond
+from shared.changes import Change
+from shared.http import Conditions, Response, endpoint, respond_to_change
 from shared.token_bundles import service
-from shared.token_bundles.schemas import BundleAnswer
+from shared.token_bundles.schemas.preview import BundlePreview
+from shared.token_bundles.schemas.read import BundleAnswer
 
 
 @endpoint(access="write", metric="BundlesUpdated")
-def handler(bundle_id: UUID, caller: Caller, conditions: Conditions) -> Response[BundleAnswer]:
+def handler(
+    bundle_id: UUID, change: Change, conditions: Conditions
+) -> Response[BundleAnswer | BundlePreview]:
     """Activate a token bundle."""
-    bundle = service.set_bundle_active(bundle_id, caller, is_active=True, conditions=dict(conditions))
-    return respond(BundleAnswer(bundle=bundle), version=bundle["version"])
+    given = conditions.given()
+    return respond_to_change(*service.set_bundle_active(bundle_id, change, is_active=True, conditions=given))

@@ -1,15 +1,16 @@
 """POST …/token-bundles."""
 
-from shared.callers import Caller
-from shared.http import IdempotencyKey, Response, endpoint, respond
+from shared.changes import Change
+from shared.http import IdempotencyKey, Response, endpoint, respond_to_change
 from shared.token_bundles import service
-from shared.token_bundles.schemas import BundleAnswer, TokenBundleCreate
+from shared.token_bundles.schemas.create import TokenBundleCreate
+from shared.token_bundles.schemas.preview import BundlePreview
+from shared.token_bundles.schemas.read import BundleAnswer
 
 
-@endpoint(access="write", status=201, metric="BundlesCreated")
-def handler(values: TokenBundleCreate, caller: Caller, key: IdempotencyKey = None) -> Response[BundleAnswer]:
+@endpoint(access="write", status=201, metric="BundlesCreated", raises=[service.CodeTakenError])
+def handler(
+    values: TokenBundleCreate, change: Change, key: IdempotencyKey = None
+) -> Response[BundleAnswer | BundlePreview]:
     """Create a token bundle."""
-    bundle, replayed = service.create_bundle(values, caller, key)
-    return respond(
-        BundleAnswer(bundle=bundle), version=bundle["version"], location=bundle["id"], replayed=replayed
-    )
+    return respond_to_change(*service.create_bundle(values, change, key))

@@ -2,13 +2,13 @@
 
 from uuid import UUID
 
-from shared.callers import Caller
-from shared.http import Conditions, Message, Response, endpoint, respond
+from shared.changes import Change, Message
+from shared.http import Conditions, Response, endpoint, respond_to_change
 from shared.token_bundles import service
+from shared.token_bundles.schemas.preview import DeletionPreview
 
 
 @endpoint(access="write", metric="BundlesDeleted", raises=[service.BundleInUseError])
-def handler(bundle_id: UUID, caller: Caller, conditions: Conditions) -> Response[Message]:
+def handler(bundle_id: UUID, change: Change, conditions: Conditions) -> Response[Message | DeletionPreview]:
     """Delete a token bundle for good."""
-    service.delete_bundle(bundle_id, caller, dict(conditions))
-    return respond(Message(message="The token bundle is deleted."))
+    return respond_to_change(*service.delete_bundle(bundle_id, change, conditions.given()))

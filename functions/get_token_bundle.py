@@ -3,12 +3,12 @@
 from uuid import UUID
 
 from shared.http import ConditionsOfRead, Response, endpoint, respond
-from shared.token_bundles import service
-from shared.token_bundles.schemas import BundleAnswer
+from shared.token_bundles import queries
+from shared.token_bundles.schemas.read import BundleAnswer
 
 
 @endpoint(access="read")
 def handler(bundle_id: UUID, conditions: ConditionsOfRead) -> Response[BundleAnswer]:
     """Show one token bundle."""
-    bundle = service.get_bundle(bundle_id)
+    bundle = queries.get_bundle(bundle_id)
     return respond(BundleAnswer(bundle=bundle), version=bundle["version"], conditions=conditions)

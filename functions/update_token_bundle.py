@@ -2,16 +2,17 @@
 
 from uuid import UUID
 
-from shared.callers import Caller
-from shared.http import Conditions, Response, endpoint, respond
+from shared.changes import Change
+from shared.http import Conditions, Response, endpoint, respond_to_change
 from shared.token_bundles import service
-from shared.token_bundles.schemas import BundleAnswer, TokenBundleUpdate
+from shared.token_bundles.schemas.preview import BundlePreview
+from shared.token_bundles.schemas.read import BundleAnswer
+from shared.token_bundles.schemas.update import TokenBundleUpdate
 
 
-@endpoint(access="write", metric="BundlesUpdated")
+@endpoint(access="write", metric="BundlesUpdated", raises=[service.CodeTakenError])
 def handler(
-    bundle_id: UUID, values: TokenBundleUpdate, caller: Caller, conditions: Conditions
-) -> Response[BundleAnswer]:
+    bundle_id: UUID, values: TokenBundleUpdate, change: Change, conditions: Conditions
+) -> Response[BundleAnswer | BundlePreview]:
     """Change the fields of a token bundle that are given."""
-    bundle = service.update_bundle(bundle_id, values, caller, dict(conditions))
-    return respond(BundleAnswer(bundle=bundle), version=bundle["version"])
+    return respond_to_change(*service.update_bundle(bundle_id, values, change, conditions.given()))

@@ -10,10 +10,6 @@ class Caller(NamedTuple):
     client_id: str | None
     request_id: str | None
 
-    def entry(self, action: str) -> dict[str, str | None]:
-        """Write what the history keeps of an action of the caller."""
-        return {"action": action, **self._asdict()}
-
     def claim(self, key: str) -> dict[str, str | None]:
         """Write an idempotency key with what tells the caller from others."""
         subject = self.subject or ""

@@ -68,6 +68,13 @@ class VersionConflictError(ConflictError):
         self.errors = (entry,)
 
 
+class PreconditionRequiredError(ApiError):
+    """What should be changed exists, and the request does not say which version of it is meant."""
+
+    status = 428
+    detail = "Say which version is to be changed: send its ETag as If-Match, or its version in the body."
+
+
 class KeyUsedDifferentlyError(ConflictError):
     """The idempotency key belongs to a request with another body."""
 

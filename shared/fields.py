@@ -16,8 +16,11 @@ from pydantic import (
     StrictInt,
     StrictStr,
     StringConstraints,
+    ValidationError,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
     WithJsonSchema,
+    WrapValidator,
 )
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
@@ -27,6 +30,7 @@ MAX_INTEGER = 2**31 - 1
 MAX_BIG_INTEGER = 2**63 - 1
 MAX_WHOLE_UNITS = 99_999_999
 MAX_NAME, MAX_SEARCH = 255, 2000
+MAX_REASON = 200
 
 # Controls, formats, halves of characters and separators; then what is unseen in other categories.
 UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"}
@@ -38,6 +42,7 @@ BLANK = re.compile(
 # What a browser's number input sends: https://html.spec.whatwg.org/#valid-floating-point-number
 DECIMAL_TEXT = re.compile(r"-?(\d+(\.\d+)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 INTEGER_TEXT = re.compile(r"-?\d+", re.ASCII)
+CODE_PATTERN = "^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$"
 
 
 def is_storable(text: str) -> bool:
@@ -132,6 +137,13 @@ def _own_id(given: UUID, info: ValidationInfo) -> UUID:
     return given
 
 
+def _row_id(value: object, read: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return read(value)
+    except ValidationError:
+        raise PydanticCustomError("id_invalid", "must be an id") from None
+
+
 def _default_currency(given: object) -> object:
     if given != settings.default_currency.code:
         raise PydanticCustomError("read_only", "cannot be changed")
@@ -184,6 +196,38 @@ SortOrder = Annotated[
     WithJsonSchema({"anyOf": [AN_INTEGER, {"enum": [None, ""]}], "description": BLANK_IS_0}),
 ]
 
+
+def _code(text: str | None) -> str | None:
+    if text and not re.fullmatch(CODE_PATTERN, text):
+        raise PydanticCustomError("code_format", "has characters that it must not have")
+    return text or None
+
+
+MAX_CODE = 64
+Code = Annotated[
+    Annotated[StrictStr, StringConstraints(max_length=MAX_CODE)] | None,
+    AfterValidator(_code),
+    WithJsonSchema(
+        {"anyOf": [
+            {"type": "string", "maxLength": MAX_CODE, "pattern": CODE_PATTERN}, {"enum": [None, ""]}
+        ], "description": "Unique; null and an empty text stand for none."}
+    ),
+]  # fmt: skip
+Metadata = Annotated[
+    Annotated[
+        dict[
+            Annotated[StrictStr, StringConstraints(pattern="^[A-Za-z0-9_.-]{1,40}$")],
+            Storable[Annotated[StrictStr, StringConstraints(max_length=200)]],
+        ],
+        Field(max_length=20, json_schema_extra={"additionalProperties": False}),
+    ]
+    | None,
+    AfterValidator(lambda value: value or {}),
+    Field(description="Whatever belongs to it elsewhere: never interpreted; null stands for none."),
+]
+
+RowId = Annotated[UUID, WrapValidator(_row_id)]
+
 # Of query parameters, which are all texts.
 INTEGER_IN_TEXT = BeforeValidator(_integer_text)
 BooleanParameter = Annotated[StrictBool, BeforeValidator(_true_or_false)]
@@ -191,6 +235,19 @@ BooleanParameter = Annotated[StrictBool, BeforeValidator(_true_or_false)]
 SEPARATED_BY_COMMAS = BeforeValidator(
     lambda value: value.split(",", 100) if isinstance(value, str) else value
 )
+
+
+def _reason(text: str) -> str | None:
+    text = text.strip()
+    if len(text) > MAX_REASON:
+        raise PydanticKnownError("string_too_long", {"max_length": MAX_REASON})
+    if any(category(character) == "Cc" for character in text):
+        raise PydanticCustomError("control_characters", "must not contain control characters")
+    return text or None
+
+
+NO_CONTROLS = {"type": "string", "maxLength": MAX_REASON, "pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$"}
+Reason = Annotated[Text, AfterValidator(_reason), WithJsonSchema(NO_CONTROLS)] | None
 
 
 # Fields that only the server sets, in an update that sends back what was read.

@@ -94,6 +94,9 @@ class Settings:
     # prepared statement costs repetitions. It is a matter of speed: the answers are right either way.
     database_pooled = cached_property(lambda _: _one_of("DATABASE_POOLED", "false", "true") == "true")
 
+    # Whether a change must name the version that it means, so that nobody undoes what they have not seen.
+    require_if_match = cached_property(lambda _: _one_of("REQUIRE_IF_MATCH", "false", "true") == "true")
+
     # What the issuer of the tokens calls the scopes of reads and of changes.
     read_scope = cached_property(lambda _: os.environ.get("READ_SCOPE") or "token-bundles:read")
     write_scope = cached_property(lambda _: os.environ.get("WRITE_SCOPE") or "token-bundles:write")

@@ -5,12 +5,13 @@ It answers right requests only: nothing is validated, and no error has an answer
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from uuid import uuid4
 
 import orjson
 import psycopg
 
 from shared.token_bundles.repository import BUNDLES, find_sql
-from shared.token_bundles.schemas import TokenBundleListQuery
+from shared.token_bundles.schemas.query import TokenBundleListQuery
 
 Answer = dict[str, Any]
 Handler = Callable[[Mapping[str, Any], None], Answer]
@@ -32,7 +33,7 @@ def handlers(database_url: str) -> dict[str, Handler]:
         _caller(event, READ)
         query = event.get("queryStringParameters") or {}
         page, size = int(query.get("page", 1)), int(query.get("per_page", 20))
-        found = execute(PAGE, size, (page - 1) * size, "true", "", "")
+        found = execute(PAGE, size, (page - 1) * size, "true", "", "", None, None, None)
         items, total = [_bundle(row) for row in found["rows"]], found["total"]
         pages = -(-total // size)
         return _answer({"items": items, "total": total, "page": page, "per_page": size, "pages": pages})
@@ -42,18 +43,20 @@ def handlers(database_url: str) -> dict[str, Handler]:
         return _bundle_answer(execute(BUNDLES.get_sql, _id(event)))
 
     def create_token_bundle(event: Any, _: None) -> Answer:
-        values = {"description": None, "is_active": True, "sort_order": 0, **orjson.loads(event["body"])}
+        defaults = {"id": str(uuid4()), "is_active": True, "sort_order": 0, "metadata": {}}
+        values = {**defaults, **orjson.loads(event["body"])}
         entry = _json({"action": "created", **_caller(event, WRITE)})
         return _bundle_answer(execute(BUNDLES.create_sql, _json(values), entry, None)["row"], 201)
 
     def update_token_bundle(event: Any, _: None) -> Answer:
         given = {"id": _id(event), "excluded": [], "fields": orjson.loads(event["body"])}
         entry = _json({"action": "updated", **_caller(event, WRITE)})
-        return _bundle_answer(execute(BUNDLES.update_sql, _json(given), entry)["row"])
+        (outcome,) = execute(BUNDLES.update_sql, _json(given), entry, "false")
+        return _bundle_answer(outcome["row"])
 
     def delete_token_bundle(event: Any, _: None) -> Answer:
         entry = _json({"action": "deleted", **_caller(event, WRITE)})
-        execute(BUNDLES.delete_sql, _json({"id": _id(event), "excluded": []}), entry)
+        execute(BUNDLES.delete_sql, _json({"id": _id(event), "excluded": []}), entry, "false")
         return _answer({"message": "The token bundle is deleted."})
 
     return {

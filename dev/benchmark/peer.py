@@ -37,12 +37,15 @@ class Base(DeclarativeBase):
 class Bundle(Base):
     __tablename__ = "token_bundle"
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, server_default=func.gen_random_uuid())
+    code: Mapped[str | None] = mapped_column(String(64))
     name: Mapped[str] = mapped_column(String(255))
     description: Mapped[str | None] = mapped_column(String(2000))
     token_amount: Mapped[int]
     price: Mapped[Decimal] = mapped_column(Numeric(12, 4))
     is_active: Mapped[bool]
     sort_order: Mapped[int]
+    # SQLAlchemy has another use for the name.
+    own_metadata: Mapped[dict[str, str]] = mapped_column("metadata", JSONB, default=dict)
     version: Mapped[int] = mapped_column()
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())

@@ -11,11 +11,13 @@ from uuid import NAMESPACE_URL, uuid5
 from pydantic_core import to_json
 
 from shared.callers import Caller
+from shared.changes import Change
 from shared.database.connection import connect
 from shared.settings import Timeouts, settings
-from shared.token_bundles import service
+from shared.token_bundles import queries, service
 from shared.token_bundles.repository import with_folded_name
-from shared.token_bundles.schemas import TokenBundleCreate, TokenBundleListQuery
+from shared.token_bundles.schemas.create import TokenBundleCreate
+from shared.token_bundles.schemas.query import TokenBundleListQuery
 
 SAMPLER = Caller(subject="sample-data", client_id=None, request_id=None)
 # name, description, tokens, price in euros, active
@@ -54,10 +56,10 @@ TIMEOUTS = Timeouts(connect=5, statement=60, lock=10)
 CREATE = """
     WITH created AS (
         INSERT INTO public.token_bundle
-            (id, name, description, token_amount, price, is_active, sort_order, created_at, updated_at,
+            (id, code, name, description, token_amount, price, is_active, sort_order, created_at, updated_at,
             name_folded, name_when_folded)
-        SELECT id, name, description, token_amount, price, is_active, sort_order, created_at, created_at,
-            name_folded, name_when_folded
+        SELECT id, code, name, description, token_amount, price, is_active, sort_order, created_at,
+            created_at, name_folded, name_when_folded
         FROM json_populate_recordset(NULL::public.token_bundle, $1) AS bundle
         WHERE NOT EXISTS (SELECT FROM public.token_bundle_change WHERE bundle_id = bundle.id)
         ON CONFLICT DO NOTHING
@@ -75,10 +77,11 @@ CREATE = """
 
 def create_samples() -> int:
     """Create the dozen when there are no bundles at all, and return how many were created."""
-    if service.list_bundles(TokenBundleListQuery(per_page=1))["total"]:
+    if queries.list_bundles(TokenBundleListQuery(per_page=1))["total"]:
         return 0
     for position, (name, description, token_amount, euros, is_active) in enumerate(SAMPLES):
         bundle = TokenBundleCreate(
+            code=name.lower().replace(" ", "-"),
             name=name,
             description=description,
             token_amount=token_amount,
@@ -86,7 +89,7 @@ def create_samples() -> int:
             is_active=is_active,
             sort_order=position * 10,
         )
-        service.create_bundle(bundle, SAMPLER)
+        service.create_bundle(bundle, Change(SAMPLER))
     return len(SAMPLES)
 
 
@@ -100,7 +103,8 @@ def load(number: int, tell: Callable[[int], None] = lambda _: None) -> int:
         bundles = made_up_bundles()
         while chunk := list(islice(bundles, min(CHUNK, number))):
             parameters = to_json([*map(with_folded_name, chunk)]).decode(), SAMPLER.subject
-            missing += int(connection.execute_pipelined(CREATE, parameters, prepared=False) or 0)
+            (created,) = connection.execute_pipelined(CREATE, parameters, prepared=False)
+            missing += int(created)
             number -= len(chunk)
             tell(len(chunk))
         # The planner would go by what the table was like before.
@@ -117,6 +121,7 @@ def made_up_bundles() -> Iterator[dict[str, Any]]:
         customer = random.choice(CUSTOMERS)
         yield {
             "id": uuid5(NAMESPACE_URL, f"token-bundle:{number}"),
+            "code": f"sample-{number}",
             "name": f"{random.choice(SERIES)} {customer} {random.choice(KINDS)}",
             "description": f"{token_amount:,} tokens for every {customer.lower()}." if number % 3 else None,
             "token_amount": token_amount,

@@ -4,7 +4,7 @@ import math
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
@@ -28,6 +28,7 @@ UNAVAILABLE = (
     "55P03",  # lock not available in time
     "57",  # shutdown, crash, starting up, statement cancelled by its timeout
 )
+DEADLOCK = "40P01"
 OUTCOME_UNKNOWN = {"08007", "40003"}
 
 CONSTRAINT_ERRORS = {
@@ -49,6 +50,11 @@ SESSION = {
 ROTATION_SECONDS = 0.5
 
 
+Statement = tuple[str, Sequence[Parameter]]
+# With what was sent before it, but without BEGIN, one transaction, which is over in any case.
+ROLLBACK: Statement = ("ROLLBACK", ())
+
+
 class Connection:
     """A connection that is made when it is first needed, and anew after it was lost."""
 
@@ -56,6 +62,15 @@ class Connection:
     until = math.inf
     when_lost = errors.DatabaseUnavailableError
     may_repeat = is_warm = False
+    was_victim = False
+    preview: Statement | None = None
+    # What the preview's own statement selects.
+    foreseen = ""
+
+    @property
+    def is_preview(self) -> bool:
+        """Whether the change is undone as soon as it is known what comes of it."""
+        return self.preview is not None
 
     def open(self) -> PipelinedConnection:
         """Connect, unless there is a connection that seems alive; raises DatabaseUnavailableError."""
@@ -85,8 +100,12 @@ class Connection:
         """
         driver = self._driver or self.open()
         named = prepared and not settings.database_pooled
+        then = [self.preview, ROLLBACK] if self.preview else []
         try:
-            return driver.execute_pipelined(sql, parameters, prepared=named, until=self.until)
+            texts = driver.execute_pipelined(sql, parameters, prepared=named, until=self.until, then=then)
+            if then:
+                self.foreseen = texts.pop()
+            return texts[0] if texts else None
         except (pg8000.InterfaceError, OSError) as error:
             # A new one that says nothing is slow, and would only have more to do.
             is_slow = isinstance(error, TimeoutError) and not self.is_warm
@@ -94,6 +113,10 @@ class Connection:
                 raise self.when_lost from error
         except pg8000.DatabaseError as error:
             driver.is_settled &= not sqlstate(error).startswith(WRONG_SERVER)
+            # A victim has written nothing, and the other is through with it.
+            if sqlstate(error) == DEADLOCK and not self.was_victim:
+                self.was_victim = True
+                return self.execute(sql, *parameters, prepared=prepared)
             told = self.when_lost() if sqlstate(error) in OUTCOME_UNKNOWN else _translated(error)
             # What is a bug is told without the error's own message, which may quote a value.
             raise told from error if isinstance(told, errors.DatabaseUnavailableError) else None
@@ -115,22 +138,30 @@ class Connection:
 CONNECTION = Connection()
 
 
-def reading() -> AbstractContextManager[Connection]:
-    """Read; raises DatabaseUnavailableError."""
-    return _session(when_lost=errors.DatabaseUnavailableError)
+def reading(until: float | None = None) -> AbstractContextManager[Connection]:
+    """Read, by the time that a request has begun with; raises DatabaseUnavailableError."""
+    return _session(errors.DatabaseUnavailableError, until)
 
 
-def writing() -> AbstractContextManager[Connection]:
-    """Make a change, as a whole by one statement.
+def writing(
+    preview: Statement | None = None, until: float | None = None
+) -> AbstractContextManager[Connection]:
+    """Make a change, as a whole by one statement; with a `preview` undo it, after what that selects.
 
     Raises DatabaseUnavailableError, OutcomeUnknownError or ConstraintViolatedError.
     """
-    return _session(when_lost=errors.OutcomeUnknownError)
+    lost = errors.DatabaseUnavailableError if preview else errors.OutcomeUnknownError
+    return _session(lost, until, preview)
 
 
 @contextmanager
-def _session(when_lost: type[errors.DatabaseUnavailableError]) -> Iterator[Connection]:
-    CONNECTION.until = time.monotonic() + REQUEST_SECONDS
+def _session(
+    when_lost: type[errors.DatabaseUnavailableError],
+    until: float | None,
+    preview: Statement | None = None,
+) -> Iterator[Connection]:
+    CONNECTION.until = until or time.monotonic() + REQUEST_SECONDS
+    CONNECTION.was_victim, CONNECTION.preview, CONNECTION.foreseen = False, preview, ""
     CONNECTION.when_lost = when_lost
     CONNECTION.may_repeat = when_lost is not errors.OutcomeUnknownError
     CONNECTION.open()

@@ -99,11 +99,18 @@ class PipelinedConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 ha
         self._usock.close()
 
     def execute_pipelined(
-        self, sql: str, parameters: Sequence[Parameter], *, prepared: bool, until: float = math.inf
-    ) -> str | None:
+        self,
+        sql: str,
+        parameters: Sequence[Parameter],
+        *,
+        prepared: bool,
+        until: float = math.inf,
+        then: Sequence[tuple[str, Sequence[Parameter]]] = (),
+    ) -> list[str]:
         """Execute a statement with at most one row of one column, and return that as text.
 
-        A `prepared` one is parsed once by the server, under a name that can mean no other SQL.
+        A `prepared` one is parsed once by the server, under a name that can mean no other SQL. What comes
+        `then` is of the same transaction, which ends with the one flush, and adds its own rows.
         Raises TimeoutError at the time `until` of the monotonic clock.
         """
         name = _name(sql) if prepared else core.NULL_BYTE
@@ -114,9 +121,14 @@ class PipelinedConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 ha
             # All in one flush, because behind a pooler the next server may know other names.
             anew = _message(core.CLOSE, core.STATEMENT + name) + anew
         self._until = until
+        rest = [
+            part
+            for other, given in then
+            for part in (core.EXECUTE_MSG, _parse(core.NULL_BYTE, other), _bind(core.NULL_BYTE, given))
+        ]
         while True:
             try:
-                return self._flush(sql, begin, parse, bind)
+                return self._flush(sql, begin, parse, bind, *rest)
             except pg8000.DatabaseError as error:
                 code = sqlstate(error)
                 # In these cases nothing was done; each is cured once.
@@ -128,7 +140,7 @@ class PipelinedConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 ha
                 else:
                     raise
 
-    def _flush(self, sql: str, *messages: bytes) -> str | None:
+    def _flush(self, sql: str, *messages: bytes) -> list[str]:
         context = core.Context(sql, columns=[], input_funcs=_ONE_TEXT)
         self.is_settled = False
         unsent = memoryview(b"".join([*messages, core.EXECUTE_MSG, core.SYNC_MSG]))
@@ -139,7 +151,7 @@ class PipelinedConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 ha
             self.handle_messages(context)
         except (LookupError, ValueError, struct.error) as error:
             raise pg8000.InterfaceError("The server does not speak Postgres' protocol.") from error
-        return context.rows[0][0] if context.rows else None
+        return [text for (text,) in context.rows or ()]
 
     def _limit_wait(self) -> None:
         """Let the socket wait for what is left: its own limit is for each of many waits."""

@@ -71,12 +71,14 @@ def versioned_tables(name: str, noun: str, *own: SchemaItem) -> tuple[sa.Table, 
         sa.Column("subject", sa.Text),
         sa.Column("client_id", sa.Text),
         sa.Column("request_id", sa.Text),
+        sa.Column("reason", sa.String(200)),
         _time("changed_at", sa.func.clock_timestamp()),
         sa.CheckConstraint(f"action IN {ACTIONS}", name="action_known"),
         sa.CheckConstraint("version >= 1", name="version_positive"),
         sa.CheckConstraint(f"changed_at {REPRESENTABLE}", name="time_representable"),
         # What there is after a change: nothing, when it was a deletion.
         sa.CheckConstraint(f"(action = 'deleted') = ({noun} IS NULL)", name=f"{noun}_as_it_was_after"),
+        *(sa.Index(None, *of, "changed_at", f"{noun}_id", "version") for of in ([], ["subject"], ["action"])),
     )
     # Which row a caller's key has created; what was answered is in the history of that row.
     keys = _table(

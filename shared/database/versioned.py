@@ -8,15 +8,16 @@ is shown and nothing changed.
 # What was read as JSON is of the kind that it was read as.
 # mypy: disable-error-code="no-any-return"
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cache
 from typing import Any, Generic, Literal, TypeVar, get_args
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
+from typing_extensions import TypedDict
 
 from shared import errors
 from shared.database.connection import Connection
@@ -27,16 +28,17 @@ Row = TypeVar("Row")
 Item = TypeVar("Item")
 
 # What becomes JSON: fields to set, what the history keeps of a change, a caller and its idempotency key, and
-# the versions of which a row must have one (`expected`) and must have none (`excluded`), where null is all.
+# the versions of which a row must have one (`expected`) and must have none (`excluded`), where null is all;
+# `unconditional` says that none is named although one must be.
 Values = Mapping[str, Any]
 Entry = Mapping[str, str | None]
 Claim = Mapping[str, str | None]
 Conditions = Mapping[str, Any]
 
-Action = Literal["created", "updated", "activated", "deactivated", "deleted", "currency_changed"]
+Action = Literal["created", "updated", "activated", "deactivated", "deleted", "restored", "currency_changed"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 
-CHANGE_COLUMNS = "version, action, subject AS changed_by, client_id, request_id, changed_at"
+CHANGE_COLUMNS = "version, action, subject AS changed_by, client_id, request_id, reason, changed_at"
 # What only these statements write, and the currency, which no row has a column for.
 MANAGED = {"id", "version", "created_at", "updated_at", "currency"}
 
@@ -57,12 +59,12 @@ WITH claim AS (
     FROM jsonb_to_record($4) AS claim (caller text, key text)
     WHERE claim.key IS NOT NULL AND {same_currency}
 ), claimed AS (
-    INSERT INTO public.{table}_idempotency_key AS used (caller, key)
-    SELECT claim.caller, claim.key FROM claim
+    INSERT INTO public.{table}_idempotency_key AS used (caller, key, {noun}_id)
+    SELECT claim.caller, claim.key, ($2::jsonb ->> 'id')::uuid FROM claim
     ON CONFLICT (caller, key) DO UPDATE
     SET {noun}_id = excluded.{noun}_id, created_at = excluded.created_at
     WHERE used.created_at <= now() - interval '24 hours'
-    RETURNING used.{noun}_id AS id
+    RETURNING used.key
 ), purged AS (
     DELETE FROM public.{table}_idempotency_key AS expired
     WHERE expired.ctid = ANY (ARRAY(
@@ -77,10 +79,9 @@ WITH claim AS (
     ))
 ), changed AS (
     INSERT INTO public.{table} AS {noun} (id, {stored})
-    SELECT coalesce(claimed.id, gen_random_uuid()), {wanted}
+    SELECT wanted.id, {wanted}
     FROM jsonb_populate_record(NULL::public.{table}, $2) AS wanted
-    LEFT JOIN claimed ON true
-    WHERE (claimed.id IS NOT NULL OR $4 IS NULL) AND {same_currency}
+    WHERE ($4 IS NULL OR EXISTS (SELECT FROM claimed)) AND {same_currency}
     RETURNING {columns}
 ), {recorded}
 SELECT json_build_object('outcome', 'done', 'row', changed)::text FROM changed
@@ -96,14 +97,15 @@ UNION ALL
 SELECT 'other currency' WHERE NOT {same_currency}
 """
 
-# What is given is a set of rows, and has one: of `jsonb_to_recordset` Postgres would expect a hundred, and
-# read the whole table. Conditions look at the locked row: the table is searched as it was when the statement
+# What is given is a set of rows: of `jsonb_to_recordset` Postgres expects a hundred, and for one would read
+# the whole table. Conditions look at the locked row: the table is searched as it was when the statement
 # began.
 LOCKED = """
 WITH given AS (
     SELECT given.*
-    FROM jsonb_to_record($2) AS given (
-        id uuid, expected bigint[], excluded bigint[], version bigint, fields jsonb
+    FROM {as_rows}($2) AS given (
+        place integer, id uuid, expected bigint[], excluded bigint[], version bigint, unconditional boolean,
+        fields jsonb
     )
 ), locked AS (
     SELECT {noun}
@@ -113,17 +115,29 @@ WITH given AS (
     {lock}
 ), judged AS (
     SELECT
-        given.id, given.fields, locked.{noun} AS present,
+        given.place, given.id, given.fields, locked.{noun} AS present,
         CASE
             WHEN NOT {same_currency} THEN 'other currency'
             WHEN (locked.{noun}).id IS NULL THEN 'missing'
+            WHEN given.unconditional THEN 'unconditional'
             WHEN (locked.{noun}).version <> ALL (given.expected) THEN 'stale'
             WHEN (locked.{noun}).version = ANY (given.excluded) IS NOT FALSE THEN 'excluded'
             WHEN (locked.{noun}).version <> given.version THEN 'conflict'
+            {taken}
         END AS refused
     FROM given
     LEFT JOIN locked ON (locked.{noun}).id = given.id
 )"""
+
+# Of one row the index alone decides; a change of many names each that meets another.
+TAKEN = """WHEN EXISTS (
+                SELECT FROM public.{table} AS other
+                WHERE other.{unique} = given.fields ->> '{unique}' AND other.id <> given.id
+            ) OR EXISTS (
+                SELECT FROM given AS earlier
+                WHERE earlier.fields ->> '{unique}' = given.fields ->> '{unique}'
+                    AND earlier.place < given.place
+            ) THEN 'taken'"""
 
 UPDATE = """
 {locked}, changed AS (
@@ -131,14 +145,15 @@ UPDATE = """
     SET ({stored}, version, updated_at) = ({wanted}, wanted.version + 1, clock_timestamp())
     FROM judged
     CROSS JOIN jsonb_populate_record(judged.present, judged.fields) AS wanted
-    WHERE {noun}.id = judged.id AND judged.refused IS NULL
+    WHERE {noun}.id = judged.id AND NOT EXISTS (SELECT FROM judged WHERE judged.refused IS NOT NULL)
         AND ({editable}) IS DISTINCT FROM ({present})
     RETURNING {columns}
 ), {recorded}
-SELECT json_build_object(
+SELECT json_agg(json_build_object(
     'outcome', coalesce(judged.refused, CASE WHEN changed.id IS NULL THEN 'unchanged' ELSE 'done' END),
-    'row', coalesce(to_json(changed), to_json(judged.present))
-)::text
+    'row', coalesce(to_json(changed), to_json(judged.present)),
+    'before', CASE WHEN $4::boolean THEN to_json(judged.present) END
+) ORDER BY judged.place)::text
 FROM judged
 LEFT JOIN changed ON changed.id = judged.id
 """
@@ -150,19 +165,59 @@ DELETE = """
     WHERE {noun}.id = judged.id AND judged.refused IS NULL
     RETURNING {noun}.id, {noun}.version + 1 AS version
 ), {recorded}
-SELECT json_build_object('outcome', coalesce(judged.refused, 'done'))::text FROM judged
+SELECT json_build_object(
+    'outcome', coalesce(judged.refused, 'done'),
+    'before', CASE WHEN $4::boolean THEN to_json(judged.present) END
+)::text
+FROM judged
+"""
+
+# What a row was at a version, and whether it is deleted now; nothing if there never was one.
+SNAPSHOT = """
+SELECT CASE WHEN {same_currency} THEN json_build_object(
+    'row', entry.{noun} || jsonb_build_object('currency', entry.currency),
+    'is_deleted', last.action = 'deleted'
+)::text ELSE 'other currency' END
+FROM (
+    SELECT action FROM public.{table}_change WHERE {noun}_id = $2 ORDER BY version DESC LIMIT 1
+) AS last
+LEFT JOIN public.{table}_change AS entry ON entry.{noun}_id = $2 AND entry.version = $3::bigint
+"""
+
+# It selects nothing when the row has been brought back at the same moment.
+REVIVE = """
+WITH last AS (
+    SELECT entry.version
+    FROM public.{table}_change AS entry
+    WHERE entry.{noun}_id = ($2::jsonb ->> 'id')::uuid
+    ORDER BY entry.version DESC
+    LIMIT 1
+), changed AS (
+    INSERT INTO public.{table} AS {noun} (id, {stored}, version, created_at, updated_at)
+    SELECT wanted.id, {wanted}, last.version + 1, wanted.created_at, clock_timestamp()
+    FROM last
+    CROSS JOIN jsonb_populate_record(NULL::public.{table}, $2) AS wanted
+    WHERE {same_currency}
+    ON CONFLICT (id) DO NOTHING
+    RETURNING {columns}
+), {recorded}
+SELECT json_build_object('outcome', 'done', 'row', changed)::text FROM changed
+UNION ALL
+SELECT 'other currency' WHERE NOT {same_currency}
 """
 
 # In the statement that makes the change, so that neither is without the other.
 RECORDED = """recorded AS (
     INSERT INTO public.{table}_change (
-        {noun}_id, version, currency, {noun}, action, subject, client_id, request_id
+        {noun}_id, version, currency, {noun}, action, subject, client_id, request_id, reason
     )
     SELECT
         changed.id, changed.version, $1, CASE WHEN entry.action <> 'deleted' THEN to_jsonb(changed) END,
-        entry.action, entry.subject, entry.client_id, entry.request_id
+        entry.action, entry.subject, entry.client_id, entry.request_id, entry.reason
     FROM changed
-    CROSS JOIN jsonb_to_record($3) AS entry (action text, subject text, client_id text, request_id text)
+    CROSS JOIN jsonb_to_record($3) AS entry (
+        action text, subject text, client_id text, request_id text, reason text
+    )
 )"""
 
 # The limit is $2 and the offset $3; the total is counted only when the page does not tell it.
@@ -183,15 +238,55 @@ FROM (
 ) AS page
 """
 
+# Newest first: the limit is $2, and of each entry what was before it. The rest decides which.
+FEED = """
+SELECT CASE WHEN {same_currency} THEN (
+    SELECT coalesce(json_agg(event), '[]')
+    FROM (
+        SELECT
+            found.{noun}_id AS row_id,
+            (SELECT change FROM (SELECT {change_columns}, {snapshot} AS after) AS change),
+            (
+                SELECT {snapshot}
+                FROM public.{table}_change AS earlier
+                WHERE earlier.{noun}_id = found.{noun}_id AND earlier.version < found.version
+                ORDER BY earlier.version DESC
+                LIMIT 1
+            ) AS before,
+            EXISTS (SELECT FROM public.{table} AS {noun} WHERE {noun}.id = found.{noun}_id) AS exists
+        FROM ({found}) AS found
+        ORDER BY found.changed_at DESC, found.{noun}_id DESC, found.version DESC
+    ) AS event
+)::text ELSE 'other currency' END
+"""
+ENTRIES = """
+    SELECT entry.*
+    FROM public.{table}_change AS entry
+    WHERE ($3::text IS NULL OR entry.subject = $3)
+        AND ($4::timestamptz IS NULL OR entry.changed_at >= $4)
+        AND ($5::timestamptz IS NULL OR entry.changed_at < $5)
+        AND ($6::timestamptz IS NULL OR (entry.changed_at, entry.{noun}_id, entry.version) < ($6, $7, $8))
+        {of_action}
+    ORDER BY entry.changed_at DESC, entry.{noun}_id DESC, entry.version DESC
+    LIMIT $2
+"""
+# Of each action as many as are wanted, so that an index serves each in order.
+ENTRIES_OF_ACTIONS = """
+    SELECT * FROM ({of_each}) AS entry ORDER BY changed_at DESC, {noun}_id DESC, version DESC LIMIT $2
+"""
+
 
 @dataclass
 class Outcome(Generic[Row]):
-    """What has come of a change, and the row as it is now."""
+    """What has come of a change, and the row as it is now, and as it was."""
 
     outcome: Literal[
-        "done", "unchanged", "replayed", "missing", "stale", "excluded", "conflict", "other currency"
-    ]
+        "done", "unchanged", "replayed", "missing", "unconditional", "stale", "excluded", "conflict", "taken",
+        "other currency",
+    ]  # fmt: skip
     row: Row | None = None
+    # Only of a preview.
+    before: Row | None = None
 
     def settled(self) -> Row:
         """Return the row, which a deletion has not; raises the error of a change that was refused."""
@@ -204,6 +299,7 @@ class Outcome(Generic[Row]):
 
 ERRORS: dict[str, type[errors.ApiError]] = {
     "missing": errors.NotFoundError,
+    "unconditional": errors.PreconditionRequiredError,
     "stale": errors.ChangedMeanwhileError,
     "excluded": errors.ExcludedVersionError,
     OTHER_CURRENCY: errors.OtherCurrencyError,
@@ -219,8 +315,25 @@ class Change(Generic[Row]):
     changed_by: str | None
     client_id: str | None
     request_id: str | None
+    reason: str | None
     changed_at: datetime
     after: Row | None
+
+
+class Event(TypedDict, Generic[Row]):
+    """An entry of the history of all rows, the row before it, and whether it exists now."""
+
+    row_id: UUID
+    change: Change[Row]
+    before: Row | None
+    exists: bool
+
+
+class Snapshot(TypedDict, Generic[Row]):
+    """What a row was at a version, unless it was not or was being deleted, and whether it is deleted now."""
+
+    row: Row | None
+    is_deleted: bool
 
 
 @dataclass
@@ -234,9 +347,11 @@ class Found(Generic[Item]):
 class VersionedTable(Generic[Row]):
     """The statements on one such table, and what they return as rows of the model."""
 
-    def __init__(self, table: str, noun: str, row: type[Row], *, derived: Sequence[str] = ()) -> None:
-        names = [field.name for field in fields(row)]  # type: ignore[arg-type]  # it is a dataclass
-        editable = [name for name in names if name not in MANAGED]
+    def __init__(
+        self, table: str, noun: str, row: type[Row], *, derived: Sequence[str] = (), unique: str
+    ) -> None:
+        names = [column.name for column in fields(row)]  # type: ignore[arg-type]  # it is a dataclass
+        self.editable = editable = [name for name in names if name not in MANAGED]
         stored = [*editable, *derived]
 
         def listed(of: Sequence[str], form: str = "{}") -> str:
@@ -252,24 +367,45 @@ class VersionedTable(Generic[Row]):
             "editable": listed(editable, "wanted.{}"),
             "present": listed(editable, "(judged.present).{}"),
             "same_currency": SAME_CURRENCY,
+            "unique": unique,
+            "change_columns": CHANGE_COLUMNS,
+            "snapshot": f"{noun} || jsonb_build_object('currency', currency)",
         }
         words["recorded"] = RECORDED.format(**words)
-        self.row, self.derived = row, derived
+        self.row, self.derived, self.unique = row, derived, unique
         self.get_sql = GET.format(**words)
         self.create_sql = CREATE.format(**words)
         # Only a deletion must wait for those who have just referred to the row by a foreign key.
-        self.update_sql = UPDATE.format(**words, locked=LOCKED.format(**words, lock="FOR NO KEY UPDATE"))
-        self.delete_sql = DELETE.format(**words, locked=LOCKED.format(**words, lock="FOR UPDATE"))
+        one = {**words, "as_rows": "jsonb_to_record", "taken": "", "lock": "FOR NO KEY UPDATE"}
+        many = {**one, "as_rows": "jsonb_to_recordset", "taken": TAKEN.format(**words)}
+        self.update_sql = UPDATE.format(**words, locked=LOCKED.format(**one))
+        self.update_many_sql = UPDATE.format(**words, locked=LOCKED.format(**many))
+        self.delete_sql = DELETE.format(**words, locked=LOCKED.format(**one | {"lock": "FOR UPDATE"}))
+        self.snapshot_sql = SNAPSHOT.format(**words)
+        self.revive_sql = REVIVE.format(**words)
         self.history_sql = self.page_sql(
             f"{noun}_id = $4",
             "version DESC",
             source=f"public.{table}_change",
-            columns=f"{CHANGE_COLUMNS}, {noun} || jsonb_build_object('currency', currency) AS after",
+            columns=f"{CHANGE_COLUMNS}, {words['snapshot']} AS after",
         )
 
     def page_sql(self, condition: str, order: str, **others: str) -> str:
         """Write the statement for a page: after currency, limit and offset the condition's parameters."""
         return PAGE.format(**self.words | others, condition=condition, order=order)
+
+    def feed_sql(self, actions: Iterable[Action] = ()) -> str:
+        """Write the statement for the newest entries of all rows, or those of some actions."""
+        of_each = [
+            ENTRIES.format(**self.words, of_action=f"AND entry.action = '{action}'")
+            for action in dict.fromkeys(actions)
+        ]
+        found = ENTRIES_OF_ACTIONS.format(
+            **self.words, of_each=" UNION ALL ".join(f"({one})" for one in of_each)
+        )
+        return FEED.format(
+            **self.words, found=found if of_each else ENTRIES.format(**self.words, of_action="")
+        )
 
     def page(
         self, connection: Connection, sql: str, *parameters: Parameter, limit: int, offset: int
@@ -288,6 +424,7 @@ class VersionedTable(Generic[Row]):
         self, connection: Connection, values: Values, entry: Entry, claim: Claim | None
     ) -> Outcome[Row]:
         """Insert a row, or return what a claimed key has created in the last 24 hours, as it was then."""
+        values = {"id": uuid4(), **values}
         given = (Outcome, self.row), connection, self.create_sql, values, entry, claim
         # What waited for another creation with the key sees it only in a statement that begins after it.
         while (created := _select(*given)) is None:
@@ -298,15 +435,46 @@ class VersionedTable(Generic[Row]):
         self, connection: Connection, row_id: UUID, values: Values, entry: Entry, conditions: Conditions
     ) -> Outcome[Row]:
         """Set the values, if one differs and the conditions hold."""
-        given = {"id": row_id, "fields": values, **conditions}
-        return _select((Outcome, self.row), connection, self.update_sql, given, entry)
+        (outcome,) = self._update(
+            connection, self.update_sql, {"id": row_id, "fields": values, **conditions}, entry
+        )
+        return outcome
+
+    def update_many(
+        self, connection: Connection, given: Sequence[Values], entry: Entry
+    ) -> list[Outcome[Row]]:
+        """Change all rows or none; each is given as its `id`, its `fields` and its conditions."""
+        placed = [{"place": place, **one} for place, one in enumerate(given)]
+        return self._update(connection, self.update_many_sql, placed, entry)
+
+    def _update(
+        self, connection: Connection, sql: str, given: Values | Sequence[Values], entry: Entry
+    ) -> list[Outcome[Row]]:
+        return _select((list, Outcome, self.row), connection, sql, given, entry, connection.is_preview)
 
     def delete(
         self, connection: Connection, row_id: UUID, entry: Entry, conditions: Conditions
     ) -> Outcome[Row]:
         """Delete the row, if the conditions hold."""
         given = {"id": row_id, **conditions}
-        return _select((Outcome, self.row), connection, self.delete_sql, given, entry)
+        return _select((Outcome, self.row), connection, self.delete_sql, given, entry, connection.is_preview)
+
+    def snapshot(self, connection: Connection, row_id: UUID, version: int) -> Snapshot[Row]:
+        """Return what the row was at a version; raises NotFoundError if there never was one."""
+        if found := _select((Snapshot, self.row), connection, self.snapshot_sql, row_id, version):
+            return found
+        raise errors.NotFoundError
+
+    def revive(self, connection: Connection, values: Values, entry: Entry) -> Outcome[Row] | None:
+        """Insert a deleted row at the version after its last; None if another has at the same moment."""
+        return _select((Outcome, self.row), connection, self.revive_sql, values, entry)
+
+    def feed(
+        self, connection: Connection, *parameters: Parameter, actions: Sequence[Action], limit: int
+    ) -> list[Event[Row]]:
+        """Return what was done to all rows, newest first, the parameters being those of ENTRIES."""
+        sql = self.feed_sql(actions)
+        return _select((list, Event, self.row), connection, sql, limit, *parameters, prepared=False)
 
     def history(self, connection: Connection, row_id: UUID, *, limit: int, offset: int) -> Found[Change[Row]]:
         """Return what was done to the row, newest first."""
@@ -317,14 +485,16 @@ def _select(
     kinds: Sequence[Any],
     connection: Connection,
     sql: str,
-    *parameters: Parameter | Values,
+    *parameters: Parameter | Values | Sequence[Values],
     prepared: bool = True,
 ) -> Any:
     """Read what a statement selects as the first of the kinds, which is generic over the next one, and so on.
 
     A price passes through a binary float here, whose shortest form has all of its 12 digits.
     """
-    given = [to_json(one).decode() if isinstance(one, Mapping) else one for one in parameters]
+    given: list[Any] = [
+        to_json(one).decode() if isinstance(one, Mapping | list) else one for one in parameters
+    ]
     text = connection.execute(sql, settings.default_currency.code, *given, prepared=prepared)
     if text == OTHER_CURRENCY:
         raise errors.OtherCurrencyError

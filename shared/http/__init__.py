@@ -6,8 +6,9 @@ from shared.http.conditional import Conditions, ConditionsOfRead
 from shared.http.endpoint import endpoint
 from shared.http.headers import IdempotencyKey
 from shared.http.parameters import Query
-from shared.http.responses import Message, Response, respond
+from shared.http.responses import Response, respond, respond_to_change
 
 __all__ = [
-    "Conditions", "ConditionsOfRead", "IdempotencyKey", "Message", "Query", "Response", "endpoint", "respond",
+    "Conditions", "ConditionsOfRead", "IdempotencyKey", "Query", "Response", "endpoint", "respond",
+    "respond_to_change",
 ]  # fmt: skip

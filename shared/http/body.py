@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from shared.http.problems import MAX_ERRORS, BodyTooLargeError, InvalidRequestError, UnsupportedMediaTypeError
 
-MAX_BODY_BYTES = 64 * 1024
+MAX_KIBIBYTES = 64
 # More than any number of ours can have, and far from where Python refuses to read an integer.
 MAX_INTEGER_DIGITS = 100
 # The second for PATCH alone.
@@ -23,7 +23,9 @@ UTF_8 = {"charset=utf-8", "charset=utf8"}
 Place = tuple[str | int, ...]
 
 
-def read_json_object(event: Mapping[str, Any]) -> tuple[dict[str, Any], list[Place]]:
+def read_json_object(
+    event: Mapping[str, Any], max_kibibytes: int = MAX_KIBIBYTES
+) -> tuple[dict[str, Any], list[Place]]:
     """Read the body as a JSON object, each number in it as the decimal that was written.
 
     Also say where a name is given twice. Raises InvalidRequestError, BodyTooLargeError,
@@ -35,8 +37,8 @@ def read_json_object(event: Mapping[str, Any]) -> tuple[dict[str, Any], list[Pla
             body = base64.b64decode(body, validate=True)
         if not body:
             raise _invalid("missing")
-        if len(body) > MAX_BODY_BYTES:
-            raise BodyTooLargeError
+        if len(body) > max_kibibytes * 1024:
+            raise BodyTooLargeError(max_kibibytes)
         _refuse_media_type(event["headers"], is_patch=event.get("routeKey", "").startswith("PATCH "))
         text = body.removeprefix(codecs.BOM_UTF8).decode()
         read = partial(json.loads, text, parse_float=_decimal, parse_int=_integer, parse_constant=_refuse)
@@ -44,7 +46,7 @@ def read_json_object(event: Mapping[str, Any]) -> tuple[dict[str, Any], list[Pla
 
         def read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             nonlocal are_unique
-            members = dict(pairs)
+            members = {_writable(name): item for name, item in pairs}
             are_unique &= len(members) == len(pairs)
             return members
 
@@ -56,8 +58,12 @@ def read_json_object(event: Mapping[str, Any]) -> tuple[dict[str, Any], list[Pla
             twice = list(islice(_given_twice(read(object_pairs_hook=tuple), ["body"]), MAX_ERRORS))
     except (ValueError, RecursionError) as error:
         raise _invalid("json_invalid") from error
+    return value, twice
+
+
+def _writable(name: str) -> str:
     # A name that could not be answered must not hide what else is wrong; it is no field in any case.
-    return {name.encode(errors="replace").decode(): item for name, item in value.items()}, twice
+    return name if name.isascii() else name.encode(errors="replace").decode()
 
 
 def _invalid(kind: str) -> InvalidRequestError:
@@ -78,7 +84,7 @@ def _refuse_media_type(headers: Mapping[str, str], *, is_patch: bool) -> None:
 def _given_twice(value: Any, place: list[str | int]) -> Iterator[Place]:
     # Of JSON whose objects are tuples of pairs. A copy of the place for each part would cost the square.
     if isinstance(value, tuple):
-        names = Counter(name.encode(errors="replace").decode() for name, _ in value)
+        names = Counter(_writable(name) for name, _ in value)
         yield from ((*place, name) for name, times in names.items() if times > 1)
     for name, item in value if isinstance(value, tuple) else enumerate(value):
         if isinstance(item, tuple | list):

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -56,6 +56,10 @@ class Conditions(BaseModel, alias_generator=HEADERS.__getitem__, defer_build=Tru
 
     expected: Annotated[Versions, PlainValidator(_versions), A_LIST, CURRENT] = None
     excluded: Annotated[Versions, PlainValidator(_weakly), A_LIST, NOT_CURRENT] = frozenset()
+
+    def given(self) -> dict[str, Any]:
+        """Return them as the database compares them, and whether If-Match is there at all."""
+        return {**vars(self), "is_named": "expected" in self.model_fields_set}
 
 
 class ConditionsOfRead(Conditions):

@@ -33,10 +33,11 @@ class Endpoint:
     status: int
     metric: str | None
     raises: Sequence[type[ApiError]]
+    refuses: Sequence[str]
 
     def __post_init__(self) -> None:
         self.name = self.function.__module__
-        self.parameters = Parameters(self.function)
+        self.parameters = Parameters(self.function, self.refuses)
         cold_start.finish_init()
 
     @property
@@ -60,32 +61,43 @@ class Endpoint:
         log = logger.info if status >= HTTPStatus.BAD_REQUEST else logger.debug
         log("answered", route=event.get("routeKey"), status=status)
         done = status < HTTPStatus.MULTIPLE_CHOICES and REPLAYED not in response.headers
-        if metric := self.metric if done else response.metric:
+        metric = self.metric if done else response.metric
+        if metric and response.is_counted:
             metrics.add_metric(metric, MetricUnit.Count, 1)
             metrics.add_dimensions(service=settings.service_name, function=self.name)
             metrics.flush_metrics()
         return response.for_api_gateway(status)
 
     def _respond(self, event: Event) -> Response[Any]:
+        is_preview = False
         try:
-            caller = authenticate(event, self.scope)
-            response = self.function(**self.parameters.arguments(event, caller))
-            return _relative_to(event, response)
+            arguments = self.parameters.arguments(event, authenticate(event, self.scope))
+            is_preview = any(getattr(one, "validate_only", False) for one in arguments.values())
+            response = _relative_to(event, self.function(**arguments))
+            # Nothing has been created.
+            return response._replace(status=HTTPStatus.OK, is_counted=False) if is_preview else response
         except Exception as caught:
             error = explained(caught, event["headers"]) if isinstance(caught, ApiError) else ApiError()
-            if error.status >= ApiError.status:
+            is_ours = error.status >= ApiError.status
+            if is_ours:
                 logger.exception(error.detail)
-            return problem(error, request_id(event))
+            return problem(error, request_id(event))._replace(is_counted=is_ours or not is_preview)
 
 
 def endpoint(
-    *, access: Access, status: int = 200, metric: str | None = None, raises: Sequence[type[ApiError]] = ()
+    *,
+    access: Access,
+    status: int = 200,
+    metric: str | None = None,
+    raises: Sequence[type[ApiError]] = (),
+    refuses: Sequence[str] = (),
 ) -> Callable[[Function], Endpoint]:
     """Make a function the handler of requests whose token has the scope for such access.
 
-    `metric` counts what was done; `raises` are the errors of its own that the API's document tells.
+    `metric` counts what was done; `raises` are the errors of its own that the API's document tells, `refuses`
+    the headers that it cannot take.
     """
-    return lambda function: Endpoint(function, access, status, metric, raises)
+    return lambda function: Endpoint(function, access, status, metric, raises, refuses)
 
 
 def _relative_to(event: Event, response: Response[Any]) -> Response[Any]:

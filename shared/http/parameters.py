@@ -1,7 +1,7 @@
 """What the parameters of an endpoint's function say of where in a request their values are."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import parse_qs
 
@@ -9,7 +9,7 @@ from pydantic import AliasPath, BaseModel, Field, ValidationError, create_model
 
 from shared.callers import Caller
 from shared.errors import NotFoundError
-from shared.http.body import read_json_object
+from shared.http.body import MAX_KIBIBYTES, read_json_object
 from shared.http.conditional import Conditions
 from shared.http.headers import Header
 from shared.http.problems import InvalidRequestError
@@ -20,22 +20,29 @@ class Query(NamedTuple):
 
 
 class Parameters:
-    """The parameters of a function: the caller, headers, the query, the body, else variables of the path.
+    """The parameters of a function: the change, headers, the query, the body, else variables of the path.
 
     One pydantic model of all of them is made when the function is declared.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], refused: Sequence[str] = ()) -> None:
+        # Headers by which many at once would be taken for one.
+        self.refused = [("header", name.lower()) for name in refused]
         declared = inspect.signature(function).parameters.values()
         self.sources = {parameter.name: _source(parameter) for parameter in declared}
+        kinds = {parameter.name: parameter.annotation for parameter in declared}
+        # Those that are made of a query and the caller.
+        self.made = {name: kind for name, kind in kinds.items() if hasattr(kind, "query_model")}
+        self.kinds = kinds | {name: kind.query_model for name, kind in self.made.items()}
         fields: dict[str, Any] = {
             parameter.name: (
-                Annotated[parameter.annotation, Field(validation_alias=self.sources[parameter.name])],
+                Annotated[self.kinds[parameter.name], Field(validation_alias=self.sources[parameter.name])],
                 ... if parameter.default is parameter.empty else parameter.default,
             )
             for parameter in declared
-            if parameter.annotation is not Caller
         }
+        self.body = next((kinds[name] for name, source in self.sources.items() if source == "body"), None)
+        self.max_kibibytes = getattr(self.body, "MAX_KIBIBYTES", MAX_KIBIBYTES)
         self.model = create_model("Parameters", **fields)
 
     def arguments(self, event: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
@@ -44,12 +51,15 @@ class Parameters:
         # A greedy route serves the collection's address with a slash at its end, and nothing below it.
         if path.get("proxy"):
             raise NotFoundError
-        body, twice = read_json_object(event) if "body" in self.sources.values() else (None, [])
+        body, twice = (None, []) if self.body is None else read_json_object(event, self.max_kibibytes)
         # In the parameters the values of a name that is given twice are joined by commas.
         if query := event.get("rawQueryString"):
             values = parse_qs(query, keep_blank_values=True)
             twice += [("query", name) for name, given in values.items() if len(given) > 1]
         errors: dict[Any, Mapping[str, Any]] = {loc: {"type": "duplicate", "loc": loc} for loc in twice}
+        errors |= {
+            loc: {"type": "not_for_many", "loc": loc} for loc in self.refused if loc[1] in event["headers"]
+        }
         request = {
             "path": path,
             "query": event.get("queryStringParameters") or {},
@@ -65,15 +75,15 @@ class Parameters:
             raise InvalidRequestError(wrong)
         if errors:
             raise NotFoundError
-        # Of all parameters only the caller is no field of the model.
-        return {name: getattr(model, name, caller) for name in self.sources}
+        given: dict[str, Any] = vars(model)
+        return given | {name: kind(caller, **vars(given[name])) for name, kind in self.made.items()}
 
 
 def _source(parameter: inspect.Parameter) -> str | AliasPath:
     """Where in the request the argument is, which is also where an error in it is said to be."""
     annotation = parameter.annotation
-    if annotation is Caller:
-        return "caller"
+    if hasattr(annotation, "query_model"):
+        return "query"
     for mark in getattr(annotation, "__metadata__", ()):
         if isinstance(mark, Header):
             return AliasPath("header", mark.name.lower())

@@ -1,6 +1,7 @@
 """Answers of 400 and up: `application/problem+json` (RFC 9457)."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -21,23 +22,34 @@ TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 # pydantic's own sentences speak of inputs, types and strings.
 SENTENCES = {
     "bool_type": "must be true or false",
+    "code_format": "must have only small letters, digits, . _ and -, with a letter or digit at both ends",
     "caller_unknown": "cannot be used with a token that names nobody",
     "decimal_max_places": "must have at most {decimal_places} decimals",
     "decimal_parsing": "must be a number, without blanks or separators",
     "decimal_type": "must be a number",
     "duplicate": "must be given only once",
+    "dict_type": "must be a JSON object",
     "duplicate_items": "must have each of them only once",
+    "control_characters": "must not contain control characters",
+    "datetime_invalid": "must be a date and time such as 2026-11-26T08:00:00Z",
     "entity_tags": "must be * or a list of entity tags",
     "extra_forbidden": "is not a field that can be set",
+    "extra_forbidden_in_query": "is not a parameter of this",
     "finite_number": "must be a number that can be written out",
     "greater_than_equal": "must be {ge:,} or more",
+    "id_invalid": "must be an id",
     "int_parsing": "must be a whole number",
     "int_parsing_size": "has too many digits",
     "int_type": "must be a whole number",
     "json_invalid": "must be JSON",
+    "key_invalid": "must be what `next` said",
     "less_than_equal": "must be at most {le:,}",
+    "list_type": "must be a list",
     "literal_error": "must be one of {expected}",
     "missing": "is required",
+    "model_type": "must be a JSON object",
+    "no_change": "must have a field that is to be changed",
+    "not_for_many": "does not apply to many at once",
     "object_type": "must be a JSON object",
     "read_only": "cannot be changed",
     "string_pattern_mismatch": "has characters that it must not have, or too many",
@@ -45,6 +57,8 @@ SENTENCES = {
     "string_too_short": "must have at least {min_length:,} characters",
     "string_type": "must be text",
     "string_unicode": "must not contain characters that cannot be stored",
+    "too_long": "must have at most {max_length:,} of them",
+    "too_short": "must have at least one of them",
     "uuid_parsing": "cannot be changed",
     "uuid_type": "cannot be changed",
 }
@@ -68,7 +82,9 @@ class BodyTooLargeError(ApiError):
     """The body is larger than any that makes sense."""
 
     status = 413
-    detail = "The body must have at most 64 KiB."
+
+    def __init__(self, kibibytes: int = 64) -> None:
+        self.detail = f"The body must have at most {kibibytes:,} KiB."
 
 
 class UnsupportedMediaTypeError(ApiError):
@@ -106,23 +122,33 @@ def problem(error: ApiError, request_id: str | None) -> Response[str]:
 
 def _entry(error: Mapping[str, Any]) -> dict[str, object]:
     place, *path = error["loc"]
+    # What pydantic says after a key of an object is that it means the key.
+    path = path[:-1] if path[-1:] == ["[key]"] else path
     if place == "body":
         parts = [str(part).replace("~", "~0").replace("/", "~1") for part in path]
         where: dict[str, object] = {"pointer": "".join(f"/{part}" for part in parts)[:MAX_POINTER]}
     else:
         where = {"header" if place == "header" else "parameter": _name(error)}
     context = error.get("ctx", {})
-    blank = error["type"] == "string_too_short" and context["min_length"] == 1
-    sentence = (
-        "must not be blank" if blank else SENTENCES.get(error["type"], "is not valid").format(**context)
-    )
-    return where | {"detail": sentence, "code": error["type"]}
+    kind = error["type"]
+    blank = kind == "string_too_short" and context["min_length"] == 1
+    sentence = "must not be blank" if blank else SENTENCES.get(f"{kind}_in_{place}") or SENTENCES.get(kind)
+    return where | {"detail": (sentence or "is not valid").format(**context), "code": kind}
 
 
 def _label(error: Mapping[str, Any]) -> str:
-    # A field of ours gets a person's words; what the caller made up or put into the address stays as it is.
-    ours = error["loc"][0] == "body" and error["type"] != "extra_forbidden"
-    return _name(error).replace("_", " ") if ours else _name(error)
+    place, *path = error["loc"]
+    if place != "body":
+        return _name(error)
+    *within, last = (part for part in path or [place] if part != "[key]")
+    # What the caller made up stays as it is.
+    words = [*map(_words, within), str(last) if error["type"] == "extra_forbidden" else _words(last)]
+    return re.sub(r"s (\d+)\b", r" \1", " ".join(words), count=1)[-MAX_POINTER:]
+
+
+def _words(part: str | int) -> str:
+    """Write a name as words, and a position as people count."""
+    return str(part + 1) if isinstance(part, int) else part.replace("_", " ")
 
 
 def _name(error: Mapping[str, Any]) -> str:

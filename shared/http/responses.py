@@ -5,7 +5,6 @@ from http import HTTPStatus
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic_core import to_json
-from typing_extensions import TypedDict
 
 from shared.errors import ChangedMeanwhileError
 from shared.http.conditional import ConditionsOfRead
@@ -13,12 +12,6 @@ from shared.http.conditional import ConditionsOfRead
 REPLAYED = "Idempotency-Replayed"
 
 Body = TypeVar("Body")
-
-
-class Message(TypedDict):
-    """A sentence for a person."""
-
-    message: str
 
 
 class Response(NamedTuple, Generic[Body]):
@@ -29,6 +22,7 @@ class Response(NamedTuple, Generic[Body]):
     status: int | None = None
     content_type: str = "application/json"
     metric: str | None = None
+    is_counted: bool = True
 
     def for_api_gateway(self, status: int) -> dict[str, Any]:
         """Write it in payload format 2.0."""
@@ -42,17 +36,11 @@ class Response(NamedTuple, Generic[Body]):
 
 
 def respond(
-    body: Body,
-    *,
-    version: int | None = None,
-    conditions: ConditionsOfRead | None = None,
-    location: object = None,
-    replayed: bool = False,
+    body: Body, *, version: int | None = None, conditions: ConditionsOfRead | None = None
 ) -> Response[Body]:
     """Respond with a JSON body and the entity tag of its version, or with 304 when the caller has that.
 
     With `conditions` it may be kept, and asked for again; raises ChangedMeanwhileError when they do not hold.
-    `location` names within its collection what was created, when it is `replayed` by an earlier request.
     """
     headers = {}
     if version is not None:
@@ -63,8 +51,23 @@ def respond(
                 raise ChangedMeanwhileError
             if conditions.excluded is None or version in conditions.excluded:
                 return Response(None, headers, HTTPStatus.NOT_MODIFIED)
-    if location is not None:
-        headers["Location"] = str(location)
-    if replayed:
-        headers[REPLAYED] = "true"
     return Response(body, headers)
+
+
+def respond_to_change(
+    body: Body,
+    version: int | None = None,
+    location: object = None,
+    replayed: bool = False,  # noqa: FBT001, FBT002
+) -> Response[Body]:
+    """Respond with what has come of a change, as services return it.
+
+    `location` names within its collection what was created, when it is `replayed` by an earlier request.
+    """
+    response = respond(body, version=version)
+    headers = {
+        **response.headers,
+        **({} if location is None else {"Location": str(location)}),
+        **({REPLAYED: "true"} if replayed else {}),
+    }
+    return response._replace(headers=headers)

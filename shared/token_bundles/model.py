@@ -16,6 +16,7 @@ class TokenBundle:
     """
 
     id: UUID
+    code: str | None = None
     name: str
     description: str | None
     token_amount: int
@@ -23,6 +24,7 @@ class TokenBundle:
     currency: str = field(default_factory=lambda: settings.default_currency.code)
     is_active: bool
     sort_order: int
+    metadata: dict[str, str] = field(default_factory=dict)
     version: int
     created_at: datetime
     updated_at: datetime

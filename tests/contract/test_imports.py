@@ -65,29 +65,33 @@ def test_only_http_knows_powertools(path: Path) -> None:
 def test_functions_import_http_and_one_resource(path: Path) -> None:
     found = imports(path)
     (resource,) = (folder.name for folder in RESOURCES if reaches(found, f"shared.{folder.name}"))
-    own = {f"shared.{resource}", f"shared.{resource}.service", f"shared.{resource}.schemas"}
-    rest = reaches(found, "shared") - reaches(found, *own, "shared.http", "shared.callers", "shared.paging")
-    assert rest <= own
+    generic = ("shared.http", "shared.changes", "shared.paging", "shared.feed")
+    assert reaches(found, "shared") == reaches(found, f"shared.{resource}", *generic)
+    assert not reaches(found, f"shared.{resource}.model", f"shared.{resource}.repository")
 
 
 @each_resource
 def test_each_layer_knows_only_those_below_it(resource: Path) -> None:
-    def layers(*names: str) -> list[str]:
-        return [f"shared.{resource.name}.{name}" for name in names]
-
-    model, schemas, repository, service = (
-        imports(resource / f"{name}.py") for name in ("model", "schemas", "repository", "service")
-    )
-    assert not reaches(model, *layers("schemas", "repository", "service"), *HTTP)
-    assert not reaches(schemas, *layers("repository", "service"), *HTTP)
-    assert not reaches(repository, *layers("schemas", "service"), *HTTP)
-    assert not reaches(service, "pg8000", *HTTP)
+    below = {"model", "repository", "tables"}
+    files = {path: path.stem for path in resource.glob("*.py") if path.stem not in {"tables", "__init__"}}
+    services = [f"shared.{resource.name}.{name}" for name in set(files.values()) - below]
+    schemas, repository = f"shared.{resource.name}.schemas", f"shared.{resource.name}.repository"
+    for path in (resource / "schemas").glob("*.py"):
+        assert not reaches(imports(path), repository, *services, *HTTP)
+    for path, name in files.items():
+        found = imports(path)
+        if name == "model":
+            assert not reaches(found, schemas, repository, *services, *HTTP)
+        elif name == "repository":
+            assert not reaches(found, schemas, *services, *HTTP)
+        else:
+            assert not reaches(found, "pg8000", *HTTP)
 
 
 @each_resource
 def test_nothing_else_knows_a_resource(resource: Path) -> None:
     for path in SHARED.rglob("*.py"):
-        if path.parent != resource:
+        if not path.is_relative_to(resource):
             assert not reaches(imports(path), f"shared.{resource.name}"), path
 
 

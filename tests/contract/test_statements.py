@@ -8,16 +8,17 @@ import pytest
 from sqlalchemy import Table
 
 from migrations.runner import make_engine
-from shared.database.versioned import VersionedTable
+from shared.database.versioned import ACTIONS, VersionedTable
 from shared.settings import Timeouts
 from shared.token_bundles import repository as token_bundles
 from shared.token_bundles import tables as token_bundle_tables
-from shared.token_bundles.schemas import SortKey
+from shared.token_bundles.schemas.query import SortKey
 from tests.conftest import CreateDatabase
 
 ORDERS = [keys for number in (1, 2) for keys in permutations(get_args(SortKey), number)]
 # Of each resource the table, and the statements on it.
 TABLES = [(token_bundle_tables.BUNDLES, token_bundles.BUNDLES)]
+FEEDS = [statements.feed_sql(actions) for _, statements in TABLES for actions in ((), ACTIONS)]
 LISTS = [*map(token_bundles.find_sql, ORDERS)]
 
 
@@ -34,9 +35,9 @@ def test_postgres_prepares_every_statement(create_database: CreateDatabase, migr
     with engine.connect() as connection:
         # Nobody may put another table before ours.
         connection.exec_driver_sql("SET search_path TO ''")
-        for sql in [*common, *LISTS]:
+        for sql in [*common, *LISTS, *FEEDS]:
             connection.exec_driver_sql(f"PREPARE statement AS {sql}")
             connection.exec_driver_sql("DEALLOCATE statement")
     engine.dispose()
-    assert len(common) == 5 * len(TABLES)
-    assert len(ORDERS) == 12 + 12 * 11
+    assert len(common) == 8 * len(TABLES)
+    assert len(ORDERS) == 14 + 14 * 13

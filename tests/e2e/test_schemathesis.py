@@ -39,6 +39,11 @@ object_level_authorization.enabled = false
 # A random id is that of nothing, a random tag that of no version; a key may have been used, a value be taken.
 positive_data_acceptance.expected-statuses = ["2xx", 304, 404, 409, 412, 422]
 
+# A number may be that of no version.
+[[operations]]
+include-path-regex = "/restore$"
+checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 404, 409, 412]
+
 # It outlives what it is about.
 [[operations]]
 include-path-regex = "/history$"

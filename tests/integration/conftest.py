@@ -44,9 +44,12 @@ class SavepointConnection(FunctionsConnection):
         return cast("PipelinedConnection", self._driver)
 
     def execute(self, sql: str, *parameters: Parameter, prepared: bool = True) -> str | None:
-        # An error undoes the statement alone, as it does outside of a transaction.
-        with self.transaction.begin_nested():
-            return super().execute(sql, *parameters, prepared=prepared)
+        # An error undoes the statement alone, as it does outside of a transaction; so does a preview.
+        with self.transaction.begin_nested() as savepoint:
+            text = super().execute(sql, *parameters, prepared=prepared)
+            if self.is_preview:
+                savepoint.rollback()
+            return text
 
 
 @pytest.fixture
@@ -55,6 +58,8 @@ def connection(database: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Co
         # What goes to the driver directly does not begin a transaction.
         connection.execute(text("SELECT"))
         monkeypatch.setattr(database_connection, "CONNECTION", SavepointConnection(connection))
+        # It would undo the test's own transaction.
+        monkeypatch.setattr(database_connection, "ROLLBACK", ("SELECT WHERE false", ()))
         yield connection
         connection.rollback()
 

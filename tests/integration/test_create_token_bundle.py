@@ -47,10 +47,12 @@ class TestCreate:
         assert abs(datetime.now(UTC) - created) < timedelta(minutes=1)
         assert bundle == VALID | {
             "id": bundle["id"],
+            "code": None,
             "description": None,
             "currency": "EUR",
             "is_active": True,
             "sort_order": 0,
+            "metadata": {},
             "version": 1,
             "created_at": bundle["created_at"],
             "updated_at": bundle["created_at"],

@@ -87,7 +87,8 @@ def with_login(url: str, login: str) -> str:
 def who_is_connected(url: str) -> str:
     """Connect as the functions do, and return as whom."""
     with closing(connect(url, Timeouts())) as connection:
-        return str(connection.execute_pipelined("SELECT current_user::text", [], prepared=False))
+        (user,) = connection.execute_pipelined("SELECT current_user::text", [], prepared=False)
+        return user
 
 
 class TestTls:

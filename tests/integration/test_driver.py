@@ -94,7 +94,8 @@ def outcome(connection: pg8000.Connection, sql: str, values: list[Any], *, prepa
     """What a statement selects, or what the server says of it."""
     try:
         if isinstance(connection, PipelinedConnection):
-            return connection.execute_pipelined(sql, values, prepared=prepared)
+            texts = connection.execute_pipelined(sql, values, prepared=prepared)
+            return texts[0] if texts else None
         rows = connection.execute_unnamed(sql, values).rows
         return rows[0][0] if rows else None
     except pg8000.DatabaseError as error:
@@ -221,9 +222,9 @@ class TestBrokenConnection:
 
     def test_a_time_is_for_one_statement(self, ours: PipelinedConnection) -> None:
         until = time.monotonic() + 0.2
-        assert ours.execute_pipelined("SELECT 'soon'", [], prepared=True, until=until) == "soon"
+        assert ours.execute_pipelined("SELECT 'soon'", [], prepared=True, until=until) == ["soon"]
         time.sleep(0.2)
-        assert ours.execute_pipelined("SELECT 'later'", [], prepared=True) == "later"
+        assert ours.execute_pipelined("SELECT 'later'", [], prepared=True) == ["later"]
         assert ours.execute_simple("SELECT 'by pg8000'").rows == [["by pg8000"]]
 
     def test_an_error_tells_nothing_of_a_row(self, ours: PipelinedConnection) -> None:
@@ -273,7 +274,7 @@ class TestMoreThanTheAnswer:
             connection = connect(server.url, Timeouts())
             assert connection.is_quiet()
             until = time.monotonic() + 10
-            assert connection.execute_pipelined("SELECT", [], prepared=True, until=until) is None
+            assert connection.execute_pipelined("SELECT", [], prepared=True, until=until) == []
             assert not connection.is_quiet()
             connection.hang_up()
 

@@ -6,10 +6,13 @@ The sequences are the same in every run, so that only a change turns them red; `
 import json
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any, ClassVar
+from unicodedata import normalize
 
 import pytest
 from hypothesis import HealthCheck, assume, settings
@@ -33,11 +36,17 @@ from tests.conftest import CreateDatabase, use_settings
 from tests.postgres import EMPTY
 
 FULL = os.environ.get("TEST_SIZE") == "full"
-RUNS, STEPS = (500, 60) if FULL else (50, 30)
+RUNS, STEPS = (500, 60) if FULL else (100, 30)
 
-FIELDS = ("name", "description", "token_amount", "price", "is_active", "sort_order")
-DEFAULTS: dict[str, Any] = {"description": None, "is_active": True, "sort_order": 0}
-SORT_KEYS = ("sort_order", "name", "price", "token_amount", "created_at", "updated_at")
+FIELDS = ("code", "name", "description", "token_amount", "price", "is_active", "sort_order", "metadata")
+DEFAULTS: dict[str, Any] = {
+    "code": None, "description": None, "is_active": True, "sort_order": 0, "metadata": {},
+}  # fmt: skip
+ACTIONS = ("created", "updated", "activated", "deactivated", "deleted", "restored")
+# What only a change that is made has; and what only a creation that is made has.
+UNKNOWN_BEFORE = {"version", "updated_at"}
+UNKNOWN_BEFORE_A_CREATION = {"id", "created_at", *UNKNOWN_BEFORE}
+SORT_KEYS = ("sort_order", "name", "code", "price", "token_amount", "created_at", "updated_at")
 CALLERS = ("admin-1", "admin-2")
 NO_UUID = "not-a-uuid"
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
@@ -49,6 +58,7 @@ ROUTES_OF_ONE = [
     ("DELETE", ""),
     ("POST", "/activate"),
     ("POST", "/deactivate"),
+    ("POST", "/restore"),
 ]
 
 
@@ -67,6 +77,7 @@ class Stored:
     shown: dict[str, Any]
     deleted: bool = False
     history: list[dict[str, Any]] = field(default_factory=list)
+    states: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def tag(self) -> str:
@@ -119,12 +130,22 @@ SORT_ORDERS = st.one_of(
     st.integers(-2, 2).map(written),
     st.sampled_from([Written("null", 0), Written('""', 0), written(2**31 - 1), written(-(2**31))]),
 )
+# So few that they meet.
+CODES = st.sampled_from([written("a"), written("b-1"), written("c.2_d"), written(None), Written('""', None)])
+METADATA = st.sampled_from(
+    [written({}), Written("null", {}), written({"a": "1"}), written({"K.-_9": "é" * 200, "a": ""})]
+)
 REQUIRED = {"name": NAMES, "token_amount": TOKEN_AMOUNTS, "price": PRICES}
-OPTIONAL = {"description": DESCRIPTIONS, "is_active": st.booleans().map(written), "sort_order": SORT_ORDERS}
+OPTIONAL = {
+    "code": CODES, "description": DESCRIPTIONS, "is_active": st.booleans().map(written),
+    "sort_order": SORT_ORDERS, "metadata": METADATA,
+}  # fmt: skip
 
 WHOLE_BODIES = st.fixed_dictionaries(REQUIRED, optional=OPTIONAL)
 PARTIAL_BODIES = st.fixed_dictionaries({}, optional=REQUIRED | OPTIONAL)
 WRONG = {
+    "code": ['"A"', '"-a"', '"a b"', "5", f'"{"x" * 65}"', '"a\\n"'],
+    "metadata": ["[]", '"x"', "5", json.dumps({str(number): "" for number in range(21)})],
     "name": ["null", '""', '" \\t "', "5", '["a"]', f'"{"n" * 256}"', '"\\u0000"', '"\\ud800"'],
     "description": ["5", "{}", f'"{"d" * 2001}"', '"a\\u0000b"'],
     "token_amount": ["null", '"12"', "1.5", "1.0", "true", "0", "-1", "2147483648", "1e3"],
@@ -208,22 +229,28 @@ PAGES = st.fixed_dictionaries(
         "per_page": st.integers(1, 4) | st.sampled_from([100, 101, 2**63 - 1]),
     },
 )
-FILTERS = st.fixed_dictionaries(
+FILTERS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {},
     optional={
         "include_inactive": st.sampled_from(["true", "false", "TRUE", "False"]),
+        "is_active": st.sampled_from(["true", "FALSE"]),
+        "code": st.lists(st.sampled_from(["a", "b-1", "c.2_d", "unknown", "A"]), min_size=1, max_size=3),
+        "id": st.lists(st.integers(-1, 3), min_size=1, max_size=3),
         "q": st.sampled_from(["%", "_", "\\", "a", "B", "É"]) | st.text("abAB1%_\\,'éÉ ", max_size=2),
         "sort": st.lists(
             st.sampled_from([*SORT_KEYS, *(f"-{key}" for key in SORT_KEYS)]),
             min_size=1,
             max_size=3,
-            unique_by=lambda key: key.removeprefix("-"),
+            unique_by=lambda key: str(key).removeprefix("-"),
         ),
         "colour": st.just("red"),
     },
 )
 WRONG_PARAMETERS = st.sampled_from(
     [
+        *(("id", wrong) for wrong in ["", "x", f"{UNKNOWN},", ",".join([UNKNOWN] * 101)]),
+        *(("is_active", wrong) for wrong in ["", "no"]),
+        ("code", ",".join(["a"] * 101)),
         *(("page", wrong) for wrong in ["0", "-1", "abc", "", "1.0", "9" * 20]),
         *(("per_page", wrong) for wrong in ["0", "-1", "x", "", "9" * 20]),
         *(("include_inactive", wrong) for wrong in ["maybe", "", "1"]),
@@ -231,6 +258,52 @@ WRONG_PARAMETERS = st.sampled_from(
         ("q", "\0"),
     ]
 )
+
+
+# As it is sent, and as it is kept.
+REASONS = {"": None, " \t": None, " autumn ": "autumn", "r" * 200: "r" * 200, "é'; --": "é'; --"}
+VERSIONS = st.none() | st.just(CURRENT_VERSION) | st.sampled_from(["{before}", "{after}"])
+
+
+def folded(name: str) -> str:
+    return normalize("NFC", normalize("NFC", name.strip()).casefold())
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: {"from": before.get(name), "to": after.get(name)}
+        for name in FIELDS
+        if before.get(name) != after.get(name)
+    }
+
+
+def is_far(price: Fraction, usual: Fraction) -> bool:
+    return price > 2 * usual or 2 * price < usual
+
+
+def warnings_of(
+    before: Mapping[str, Any], after: Mapping[str, Any], others: Sequence[Mapping[str, Any]]
+) -> set[tuple[str, str]]:
+    """What deserves a second look, given the others as they would be."""
+    found = set()
+    on_sale = [other for other in others if other["is_active"]]
+    if after:
+        price, tokens = Fraction(after["price"]), after["token_amount"]
+        if before and is_far(price, Fraction(before["price"])):
+            found.add(("price_changed_much", "/price"))
+        per_token = sorted(Fraction(other["price"]) / other["token_amount"] for other in on_sale)
+        middle = per_token[(len(per_token) - 1) // 2 : len(per_token) // 2 + 1]
+        if len(per_token) >= 3 and is_far(price / tokens, sum(middle, Fraction()) / len(middle)):
+            found.add(("price_per_token_unusual", "/price"))
+        for other in on_sale:
+            cheaper, larger = Fraction(other["price"]) - price, other["token_amount"] - tokens
+            if (cheaper <= 0 <= larger) or (larger <= 0 <= cheaper):
+                found.add(("dominated", "/price"))
+        if folded(after["name"]) in {folded(other["name"]) for other in others}:
+            found.add(("same_name", "/name"))
+    if before.get("is_active") and not after.get("is_active") and not on_sale:
+        found.add(("last_active", "/is_active" if after else ""))
+    return found
 
 
 def in_json(fields: Mapping[str, Written | str], twice: str = "") -> str:
@@ -295,20 +368,31 @@ class Catalogue(RuleBasedStateMachine):
             connection.execute(text(EMPTY))
         self.known: dict[str, Stored] = {}
         self.remembered: dict[tuple[str, str], Remembered] = {}
+        # Whether changes are looked at first, why they are made, and whether they must name a version.
+        self.looks, self.reason, self.demands = True, "", False
 
     @initialize(target=ids, bodies=st.tuples(WHOLE_BODIES, WHOLE_BODIES))
     def begin_with_two(self, bodies: tuple[dict[str, Written], ...]) -> Any:
-        return multiple(*(self.create(body, CALLERS[0], "") for body in bodies))
+        # Both are there: without codes neither meets the other.
+        return multiple(*(self.create(body | {"code": written(None)}, CALLERS[0], "") for body in bodies))
 
     @initialize(target=keys, bodies=st.tuples(WHOLE_BODIES, WHOLE_BODIES))
     def begin_with_two_keys(self, bodies: tuple[dict[str, Written], ...]) -> Any:
         return multiple(*(("k", caller, body) for caller, body in zip(CALLERS, bodies, strict=True)))
 
+    @rule(
+        looks=st.booleans(), reason=st.sampled_from([*REASONS]), demands=st.sampled_from([False] * 3 + [True])
+    )
+    def change_the_way_of_working(self, looks: bool, reason: str, demands: bool) -> None:
+        self.looks, self.reason, self.demands = looks, reason, demands
+
     # Creating
 
     @rule(target=ids, body=WHOLE_BODIES, subject=st.sampled_from(CALLERS), path=st.sampled_from(["", "/"]))
     def create(self, body: dict[str, Written], subject: str, path: str) -> Any:
-        answer = request("POST", path, body=in_json(body), subject=subject)
+        answer = self._write("POST", path, body=in_json(body), subject=subject)
+        if self._is_taken(body, answer):
+            return multiple()
         return self._created(answer, body, subject)
 
     @rule(
@@ -334,7 +418,7 @@ class Catalogue(RuleBasedStateMachine):
     ) -> Any:
         key, subject, body = chosen
         created = [self._create_with_key(key, subject, body | changes)]
-        for event in meanwhile:
+        for event in meanwhile if (subject, key) in self.remembered else []:
             bundle_id = self.remembered[subject, key].answer.bundle["id"]
             match event:
                 case "update":
@@ -346,10 +430,14 @@ class Catalogue(RuleBasedStateMachine):
         return multiple(*filter(None, created))
 
     def _create_with_key(self, key: str, subject: str, body: dict[str, Written]) -> str | None:
-        answer = request("POST", body=in_json(body), subject=subject, headers={"Idempotency-Key": key})
+        answer = self._write(
+            "POST", "", body=in_json(body), subject=subject, headers={"Idempotency-Key": key}
+        )
         fields = DEFAULTS | {name: value.stored for name, value in body.items()}
         first = self.remembered.get((subject, key))
         if first is None:
+            if self._is_taken(body, answer):
+                return None
             self.remembered[subject, key] = Remembered(fields, answer)
             return self._created(answer, body, subject)
         if first.fields != fields:
@@ -427,7 +515,8 @@ class Catalogue(RuleBasedStateMachine):
     ) -> None:
         sent = {name: self._filled(bundle_id, value) for name, value in as_read.items()}
         answer = self._send(method, bundle_id, "", conditions, subject, in_json({**body, **sent}))
-        if self._is_admitted(answer, bundle_id, conditions, as_read.get("version", CURRENT_VERSION)):
+        admitted = self._is_admitted(answer, bundle_id, conditions, as_read.get("version"))
+        if admitted and not self._is_taken(body, answer, bundle_id):
             fields = {name: value.stored for name, value in body.items()}
             self._changed(answer, bundle_id, "updated", fields, subject)
 
@@ -440,7 +529,7 @@ class Catalogue(RuleBasedStateMachine):
         shown = self.known[bundle_id].shown
         sent = shown if names is None else {name: shown[name] for name in names}
         answer = self._send(method, bundle_id, "", UNCONDITIONAL, "admin-2", json.dumps(sent))
-        if self._is_admitted(answer, bundle_id, UNCONDITIONAL):
+        if self._is_admitted(answer, bundle_id, UNCONDITIONAL, CURRENT_VERSION if names is None else None):
             self._changed(answer, bundle_id, "updated", {}, "admin-2")
 
     @rule(
@@ -495,6 +584,144 @@ class Catalogue(RuleBasedStateMachine):
             bundle.shown = before | {"version": before["version"] + 1}
             self._record(bundle, "deleted", before, {}, subject)
 
+    @rule(
+        entries=st.lists(
+            st.tuples(ids | st.just(UNKNOWN), PARTIAL_BODIES.filter(bool), VERSIONS),
+            min_size=1,
+            max_size=4,
+            unique_by=lambda entry: entry[0],
+        ),
+        subject=st.sampled_from(CALLERS),
+        path=st.sampled_from(["", "/"]),
+    )
+    def update_many(
+        self, entries: list[tuple[str, dict[str, Written], str | None]], subject: str, path: str
+    ) -> None:
+        bodies = []
+        for bundle_id, body, version in entries:
+            named = {} if version is None else {"version": self._filled(bundle_id, version)}
+            bodies.append(in_json({"id": json.dumps(bundle_id), **body, **named}))
+        answer = self._write("PATCH", path, body=f'{{"bundles": [{", ".join(bodies)}]}}', subject=subject)
+        if self.demands and any(version is None for _, _, version in entries):
+            assert_problem(answer, 428)
+            return
+        refused = []
+        held = {shown["code"]: shown["id"] for shown in self._shown_bundles()}
+        given: set[str | None] = set()
+        for place, (bundle_id, body, version) in enumerate(entries):
+            code = body["code"].stored if "code" in body else None
+            pointer = f"/bundles/{place}"
+            if bundle_id not in self.known or not self._exists(bundle_id):
+                refused.append((f"{pointer}/id", "not_found"))
+            elif version not in {None, CURRENT_VERSION}:
+                refused.append((f"{pointer}/version", "changed_meanwhile"))
+            elif code is not None and (held.get(code, bundle_id) != bundle_id or code in given):
+                refused.append((f"{pointer}/code", "code_taken"))
+            given.add(code)
+        if refused:
+            errors = assert_problem(answer, 409)["errors"]
+            assert [(error["pointer"], error["code"]) for error in errors] == refused
+            return
+        assert answer.status == 200, answer
+        for (bundle_id, body, _), shown in zip(entries, answer.json["bundles"], strict=True):
+            fields = {name: value.stored for name, value in body.items()}
+            self._is_now(shown, bundle_id, "updated", fields, subject)
+
+    @rule(
+        bundle_id=ids | st.sampled_from([NO_UUID, UNKNOWN]),
+        version=st.integers(1, 5),
+        conditions=CONDITIONS,
+        subject=st.sampled_from(CALLERS),
+    )
+    def restore(self, bundle_id: str, version: int, conditions: Conditions, subject: str) -> None:
+        body = f'{{"version": {version}}}'
+        answer = self._send("POST", bundle_id, "/restore", conditions, subject, body)
+        if garbage := self._garbage(conditions):
+            assert_wrong(answer, headers=garbage)
+            return
+        if bundle_id not in self.known:
+            assert_problem(answer, 404)
+            return
+        bundle = self.known[bundle_id]
+        if version not in bundle.states:
+            assert_wrong(answer, fields=["version"])
+            return
+        fields = bundle.states[version]
+        if not bundle.deleted:
+            admitted = self._is_admitted(answer, bundle_id, conditions)
+            if admitted and not self._is_taken(fields, answer, bundle_id):
+                self._changed(answer, bundle_id, "restored", fields, subject)
+        elif conditions[0] is not None:
+            assert_problem(answer, 412)
+        elif not self._is_taken(fields, answer, bundle_id):
+            assert answer.status == 200, answer
+            bundle.deleted = False
+            bundle.shown |= fields | {"is_active": False, "version": bundle.shown["version"] + 1}
+            bundle.shown |= {"updated_at": answer.bundle["updated_at"]}
+            assert answer.bundle == bundle.shown
+            assert answer.headers["etag"] == bundle.tag
+            self._record(bundle, "restored", {}, bundle.shown, subject)
+
+    def _write(self, method: str, path: str, **options: Any) -> Answer:
+        query = {"reason": self.reason} if self.reason else {}
+        with ExitStack() as stack:
+            if self.demands:
+                stack.enter_context(use_settings(REQUIRE_IF_MATCH="true"))
+            look = None
+            if self.looks:
+                look = request(method, path, query=query | {"validate_only": "TRUE"}, **options)
+            answer = request(method, path, query=query, **options)
+        if look is not None:
+            self._compare(look, answer, method, path.strip("/").split("/")[0])
+        return answer
+
+    def _compare(self, look: Answer, answer: Answer, method: str, bundle_id: str) -> None:
+        """Compare what would have come of a request with what has, before the model knows of that."""
+        if answer.status >= 400:
+            assert (look.status, look.text) == (answer.status, answer.text)
+            return
+        replayed = answer.headers.get("idempotency-replayed")
+        assert (look.status, look.json["validate_only"]) == (200, True)
+        assert not {"etag", "location"} & look.headers.keys()
+        assert look.headers.get("idempotency-replayed") == replayed
+        was = {shown["id"]: shown for shown in self._shown_bundles()}
+        if method == "DELETE":
+            others = [shown for shown in was.values() if shown["id"] != bundle_id]
+            assert look.json["message"] == answer.json["message"]
+            assert look.json["changes"] == differences(was[bundle_id], {})
+            expected = warnings_of(was[bundle_id], {}, others)
+            assert {(one["code"], one["pointer"]) for one in look.json["warnings"]} == expected
+            return
+        many = "bundles" in answer.json
+        after = answer.json["bundles"] if many else [answer.bundle]
+        shown, changes = (look.json[name] if many else [look.json[name]] for name in (
+            "bundles" if many else "bundle", "changes"
+        ))  # fmt: skip
+        unknown = UNKNOWN_BEFORE_A_CREATION if answer.status == 201 else UNKNOWN_BEFORE
+        assert shown == [{name: one[name] for name in one if name not in unknown} for one in after]
+        # Of a replay nothing is new.
+        expected = set()
+        will_be = was | ({} if replayed else {one["id"]: one for one in after})
+        for place, one in enumerate(after):
+            before = one if replayed else was.get(one["id"], {})
+            assert changes[place] == differences(before, one)
+            others = [other for other in will_be.values() if other["id"] != one["id"]]
+            of_one = set() if replayed else warnings_of(before, one, others)
+            expected |= {(code, f"/bundles/{place}{to}" if many else to) for code, to in of_one}
+        warned = [(one["code"], one["pointer"]) for one in look.json["warnings"]]
+        assert sorted(warned) == sorted(expected)
+
+    def _is_taken(self, fields: Mapping[str, Any], answer: Answer, bundle_id: str = "") -> bool:
+        """Tell whether another bundle has the code, and check the answer when it has."""
+        code = fields.get("code")
+        code = code.stored if isinstance(code, Written) else code
+        others = {shown["code"] for shown in self._shown_bundles() if shown["id"] != bundle_id}
+        if code is None or code not in others:
+            return False
+        (error,) = assert_problem(answer, 409)["errors"]
+        assert (error["pointer"], error["code"]) == ("/code", "code_taken")
+        return True
+
     def _send(
         self,
         method: str,
@@ -505,7 +732,7 @@ class Catalogue(RuleBasedStateMachine):
         body: str | None = None,
     ) -> Answer:
         headers = self._headers(bundle_id, conditions)
-        return request(method, f"/{bundle_id}{path}", headers=headers, subject=subject, body=body)
+        return self._write(method, f"/{bundle_id}{path}", headers=headers, subject=subject, body=body)
 
     def _headers(self, bundle_id: str, conditions: Conditions) -> dict[str, str]:
         named = zip(HEADERS, conditions, strict=True)
@@ -525,7 +752,7 @@ class Catalogue(RuleBasedStateMachine):
         return [name for name, tags in zip(HEADERS, conditions, strict=True) if tags in GARBAGE_TAGS]
 
     def _is_admitted(
-        self, answer: Answer, bundle_id: str, conditions: Conditions, version: str = CURRENT_VERSION
+        self, answer: Answer, bundle_id: str, conditions: Conditions, version: str | None = None
     ) -> bool:
         """Tell whether the request may change something, and check the answer when it may not."""
         if_match, if_none_match = conditions
@@ -533,12 +760,14 @@ class Catalogue(RuleBasedStateMachine):
             assert_wrong(answer, headers=garbage)
         elif not self._exists(bundle_id):
             assert_problem(answer, 404)
+        elif self.demands and if_match is None and version is None:
+            assert_problem(answer, 428)
         elif if_match is not None and not ENTITY_TAGS[if_match][0]:
             detail = assert_problem(answer, 412)["detail"]
             assert ("weakened" in detail) == ("W/" in if_match) or if_none_match == "*"
         elif if_none_match is not None and ENTITY_TAGS[if_none_match][1]:
             assert_problem(answer, 412)
-        elif version != CURRENT_VERSION:
+        elif version not in {None, CURRENT_VERSION}:
             (error,) = assert_problem(answer, 409)["errors"]
             assert (error["pointer"], error["code"]) == ("/version", "changed_meanwhile")
             assert error["current_version"] == self.known[bundle_id].shown["version"]
@@ -550,7 +779,13 @@ class Catalogue(RuleBasedStateMachine):
         self, answer: Answer, bundle_id: str, action: str, fields: dict[str, Any], subject: str
     ) -> None:
         assert answer.status == 200, answer
-        bundle, shown = self.known[bundle_id], answer.bundle
+        self._is_now(answer.bundle, bundle_id, action, fields, subject)
+        assert answer.headers["etag"] == self.known[bundle_id].tag
+
+    def _is_now(
+        self, shown: dict[str, Any], bundle_id: str, action: str, fields: dict[str, Any], subject: str
+    ) -> None:
+        bundle = self.known[bundle_id]
         before = bundle.shown
         if before | fields != before:
             assert time_of(shown, "updated_at") > time_of(before, "updated_at")
@@ -558,22 +793,20 @@ class Catalogue(RuleBasedStateMachine):
             bundle.shown |= {"version": before["version"] + 1, "updated_at": shown["updated_at"]}
             self._record(bundle, action, before, bundle.shown, subject)
         assert shown == bundle.shown
-        assert answer.headers["etag"] == bundle.tag
 
     def _record(
         self, bundle: Stored, action: str, before: dict[str, Any], after: dict[str, Any], subject: str
     ) -> None:
-        changes = {
-            name: {"from": before.get(name), "to": after.get(name)}
-            for name in FIELDS
-            if before.get(name) != after.get(name)
-        }
+        version = bundle.shown["version"]
+        if after:
+            bundle.states[version] = {name: after[name] for name in FIELDS}
         bundle.history.insert(
             0,
             {
-                "version": bundle.shown["version"],
+                "version": version,
                 "action": action,
-                "changes": changes,
+                "changes": differences(before, after),
+                "reason": REASONS[self.reason],
                 "changed_by": subject,
                 "client_id": None,
                 "request_id": REQUEST_ID,
@@ -607,18 +840,28 @@ class Catalogue(RuleBasedStateMachine):
     @rule(filters=FILTERS, pages=PAGES, path=st.sampled_from(["", "/"]))
     def list_bundles(self, filters: dict[str, Any], pages: dict[str, int], path: str) -> None:
         sort = filters.get("sort", ["sort_order", "name"])
-        query = filters | {name: str(number) for name, number in pages.items()}
-        answer = request("GET", path, query=query | ({"sort": ",".join(sort)} if "sort" in filters else {}))
+        known = [*self.known]
+        named = dict(filters)
+        if "id" in filters:
+            named["id"] = [known[place] if 0 <= place < len(known) else UNKNOWN for place in filters["id"]]
+        query = named | {name: str(number) for name, number in pages.items()}
+        joined = {name: ",".join(value) for name, value in query.items() if isinstance(value, list)}
+        answer = request("GET", path, query=query | joined)
+        chosen = "id" in named or "code" in named
         found = [
             shown
             for shown in self._shown_bundles()
             if filters.get("q", "").strip().lower() in shown["name"].lower()
             and (shown["is_active"] or filters.get("include_inactive", "true").lower() == "true")
+            and filters.get("is_active", str(shown["is_active"])).lower() == str(shown["is_active"]).lower()
+            and (not chosen or shown["id"] in named.get("id", ()) or shown["code"] in named.get("code", ()))
         ]
         found.sort(key=lambda shown: shown["id"])
         for key in reversed(sort):
             name = key.removeprefix("-")
             found.sort(key=lambda shown: self._sortable(shown, name), reverse=key != name)
+            if name == "code":
+                found.sort(key=lambda shown: shown["code"] is None)
         assert answer.status == 200, answer
         assert answer.json == page_of(found, pages)
 
@@ -637,7 +880,8 @@ class Catalogue(RuleBasedStateMachine):
     def give_a_parameter_twice(self, route: tuple[str, str], bundle_id: str, name: str) -> None:
         method, path = route
         body = {"name": "n", "token_amount": 1, "price": 1} if route == ("POST", "") else {}
-        query = f"{name}=1&per_page=1&{name}=2"
+        body = {"version": 1} if path.endswith("/restore") else body
+        query = f"{name}=1&{'per_page=1&' if method == 'GET' else ''}{name}=2"
         assert_wrong(request(method, path.format(bundle_id), json_body=body, query=query), parameter=name)
 
     @rule(bundle_id=ids, pages=PAGES)
@@ -661,7 +905,63 @@ class Catalogue(RuleBasedStateMachine):
     def ask_for_what_never_was(self, route: tuple[str, str], bundle_id: str, tags: str | None) -> None:
         method, path = route
         headers = {} if tags is None else {"If-Match": tags, "If-None-Match": tags}
-        assert_problem(request(method, f"/{bundle_id}{path}", json_body={}, headers=headers), 404)
+        body = {"version": 1} if path == "/restore" else {}
+        assert_problem(request(method, f"/{bundle_id}{path}", json_body=body, headers=headers), 404)
+
+    @rule(
+        route=st.sampled_from([route for route in ROUTES_OF_ONE if route[0] != "GET"]),
+        bundle_id=ids,
+        name=st.sampled_from(["validateonly", "Reason", "page"]),
+    )
+    def misspell_a_parameter(self, route: tuple[str, str], bundle_id: str, name: str) -> None:
+        method, path = route
+        body = {"version": 1} if path == "/restore" else {"price": "0.07"}
+        answer = request(method, f"/{bundle_id}{path}", json_body=body, query={name: "true"})
+        assert_wrong(answer, parameter=name)
+
+    @rule(
+        per_page=st.integers(1, 6),
+        changed_by=st.sampled_from([None, *CALLERS, "nobody"]),
+        actions=st.none() | st.lists(st.sampled_from(ACTIONS), min_size=1, max_size=3),
+    )
+    def walk_through_what_was_done(
+        self, per_page: int, changed_by: str | None, actions: list[str] | None
+    ) -> None:
+        query = {"per_page": str(per_page)}
+        query |= {} if changed_by is None else {"changed_by": changed_by}
+        query |= {} if actions is None else {"action": ",".join(actions)}
+        found: list[dict[str, Any]] = []
+        after: str | None = ""
+        while after is not None:
+            page = request("GET", "/history", query=query | ({"after": after} if after else {})).json
+            assert len(page["items"]) == per_page or page["next"] is None
+            found, after = [*found, *page["items"]], page["next"]
+        times = [time_of(entry, "changed_at") for entry in found]
+        assert times == sorted(times, reverse=True)
+        expected = [
+            entry
+            | {
+                "bundle_id": bundle_id,
+                "bundle_name": self._name_at(bundle, entry["version"]),
+                "exists": not bundle.deleted,
+            }
+            for bundle_id, bundle in self.known.items()
+            for entry in bundle.history
+            if changed_by in {None, entry["changed_by"]} and (actions is None or entry["action"] in actions)
+        ]
+        for entry in found:
+            del entry["changed_at"]
+        assert sorted(found, key=self._which) == sorted(expected, key=self._which)
+
+    @staticmethod
+    def _which(entry: Mapping[str, Any]) -> tuple[str, int]:
+        return entry["bundle_id"], entry["version"]
+
+    @staticmethod
+    def _name_at(bundle: Stored, version: int) -> str:
+        # A deletion has the name of before it.
+        state = bundle.states.get(version) or bundle.states[version - 1]
+        return str(state["name"])
 
     @rule()
     def a_day_passes(self) -> None:
@@ -686,6 +986,8 @@ class Catalogue(RuleBasedStateMachine):
         match name:
             case "price":
                 return Decimal(shown["price"])
+            case "code":
+                return shown["code"] or ""
             case "created_at" | "updated_at":
                 return time_of(shown, name)
             case _:

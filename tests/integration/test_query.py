@@ -17,10 +17,13 @@ def test_a_parameter_is_given_once_on_every_route(route: Route, row_id: str) -> 
     path = route.path.replace("{proxy+}", "").replace("{bundle_id}", row_id)
     headers = {"content-type": "application/json"}
     claims = {"sub": "a", "scope": f"{READ} {WRITE}"}
-    body = '{"name": "n", "token_amount": 1, "price": 1}' if "{bundle_id}" not in route.path else "{}"
-    sent = event(
-        route.method, path, body=body, query="colour=red&page=1&colour=", headers=headers, claims=claims
-    )
+    bodies = {
+        "create_token_bundle": '{"name": "n", "token_amount": 1, "price": 1}',
+        "update_token_bundles": f'{{"bundles": [{{"id": "{NO_ID}", "price": 1}}]}}',
+        "restore_token_bundle": '{"version": 1}',
+    }
+    body = bodies.get(route.function.module, "{}")
+    sent = event(route.method, path, body=body, query="colour=red&colour=", headers=headers, claims=claims)
     answer = invoke(sent)
     assert answer.status == 400
     assert answer.json["errors"] == [{"parameter": "colour", **DUPLICATE}]
@@ -75,7 +78,7 @@ class TestSort:
         assert answer.json["errors"] == [{"parameter": "sort", "detail": sentence, "code": "duplicate_items"}]
 
     def test_all_of_them(self) -> None:
-        sort = "sort_order,-name,price,token_amount,-created_at,updated_at"
+        sort = "sort_order,-name,-code,price,token_amount,-created_at,updated_at"
         assert request("GET", query={"sort": sort}).status == 200
 
 

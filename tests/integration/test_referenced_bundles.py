@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine
 
 from shared.token_bundles.repository import BUNDLES
-from shared.token_bundles.schemas import TokenBundleCreate
+from shared.token_bundles.schemas.create import TokenBundleCreate
 from tests.client import request
 from tests.integration.conftest import assert_unavailable, functions_with, url_of
 from tests.postgres import connected, execute
@@ -20,6 +20,8 @@ EDITS = {
     "price": "7",
     "is_active": False,
     "sort_order": 7,
+    "code": "other",
+    "metadata": {"a": "1"},
 }
 BUY = "INSERT INTO purchase (bundle_id) VALUES (:id)"
 
@@ -87,7 +89,7 @@ def test_a_purchase_does_not_wait_for_an_edit(field: str, database: Engine, bund
     with connected(url_of(database)) as editor, connected(url_of(database)) as shop:
         editor.run("BEGIN")
         editor.run("PREPARE edit AS " + BUNDLES.update_sql)
-        editor.run(f"EXECUTE edit('EUR', '{given}', '{{\"action\": \"updated\"}}')")
+        editor.run(f"EXECUTE edit('EUR', '{given}', '{{\"action\": \"updated\"}}', false)")
         shop.run("SET lock_timeout = '0.2s'")
         shop.run(BUY, id=bundle["id"])
         editor.run("COMMIT")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dev.database import samples
-from shared.token_bundles.schemas import TokenBundleCreate
+from shared.token_bundles.schemas.create import TokenBundleCreate
 from tests.client import request
 from tests.conftest import CreateDatabase, use_settings
 from tests.integration.conftest import functions_with
@@ -86,9 +86,12 @@ class TestLoad:
         assert scalar(own_database, "SELECT count(*) FROM token_bundle") == 7_000
         assert scalar(own_database, WITHOUT_EACH_OTHER) == 0
         (loaded,) = request("GET", query={"per_page": "1"}).json["items"]
+        assert request("PATCH", f"/{loaded['id']}", json_body={"code": None}).status == 200
         given = {name: loaded[name] for name in TokenBundleCreate.model_fields}
         created = request("POST", json_body=given, subject=str(samples.SAMPLER.subject)).bundle
-        histories = [request("GET", f"/{bundle['id']}/history").json["items"] for bundle in (loaded, created)]
+        histories = [
+            request("GET", f"/{bundle['id']}/history").json["items"][-1:] for bundle in (loaded, created)
+        ]
         for history in histories:
             history[0] |= {"changed_at": "", "request_id": ""}
         assert histories[0] == histories[1]

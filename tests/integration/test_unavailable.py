@@ -343,19 +343,30 @@ class TestTooSlow:
 
 
 class TestDeadlock:
-    def test_is_broken(self, database: Engine, committed: dict[str, Any], seen: list[str]) -> None:
+    """Its victim has written nothing, and is repeated once."""
+
+    @pytest.mark.parametrize("times", [1, 2])
+    def test_is_broken(
+        self, database: Engine, committed: dict[str, Any], seen: list[str], times: int
+    ) -> None:
         url, name = url_of(database), database.url.database
         both_wait = during(
             url,
             # Of the two only the function looks for deadlocks in time, so it is the one that is refused.
             f"ALTER DATABASE {name} SET deadlock_timeout = '50ms'",
             # Before it adds to the history, the function waits until the other waits for its bundle.
-            "CREATE FUNCTION dally() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-            " WHILE NOT EXISTS (SELECT FROM pg_locks WHERE NOT granted) LOOP"
+            "CREATE SEQUENCE dallied",
+            "CREATE FUNCTION dally() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE"
+            f" is_late constant boolean = nextval('dallied') > {times}; BEGIN"
+            " WHILE NOT (is_late OR EXISTS (SELECT FROM pg_locks WHERE NOT granted)) LOOP"
             " PERFORM pg_sleep(0.01); END LOOP; RETURN NEW; END $$",
             "CREATE TRIGGER dally BEFORE INSERT ON token_bundle_change FOR EACH ROW"
             " WHEN (NEW.subject = 'admin-1') EXECUTE FUNCTION dally()",
-            undo=[f"ALTER DATABASE {name} RESET deadlock_timeout", "DROP FUNCTION dally CASCADE"],
+            undo=[
+                f"ALTER DATABASE {name} RESET deadlock_timeout",
+                "DROP FUNCTION dally CASCADE",
+                "DROP SEQUENCE dallied",
+            ],
         )
         add = (
             "INSERT INTO token_bundle_change (bundle_id, version, action)"
@@ -367,21 +378,27 @@ class TestDeadlock:
         def other() -> None:
             with connected(url) as one, connected(url) as watcher:
                 replica = "SET session_replication_role = replica"
-                for statement in ("SET deadlock_timeout = '60s'", replica, "BEGIN", add):
-                    one.run(statement)
-                began.set()
-                until(lambda: watcher.run(dallies))
-                one.run(LOCK_THE_BUNDLES)
-                one.run("ROLLBACK")
+                one.run("SET deadlock_timeout = '60s'")
+                one.run(replica)
+                for _ in range(times):
+                    one.run("BEGIN")
+                    one.run(add)
+                    began.set()
+                    until(lambda: watcher.run(dallies))
+                    one.run(LOCK_THE_BUNDLES)
+                    one.run("ROLLBACK")
 
         thread = threading.Thread(target=other)
         with both_wait, functions_with(DATABASE_STATEMENT_TIMEOUT="6", DATABASE_LOCK_TIMEOUT="6"):
             thread.start()
             assert began.wait(BOUND_SECONDS)
-            refused(lambda: patch(committed, name="refused"))
+            if times == 1:
+                assert patch(committed, name="changed").bundle["version"] == 2
+            else:
+                refused(lambda: patch(committed, name="refused"))
+                assert get(committed).bundle == committed
             thread.join()
-            assert seen == ["40P01"]
-            assert get(committed).bundle == committed
+            assert seen == ["40P01"] * times
 
 
 class TestReadOnly:

@@ -3,14 +3,15 @@
 import pytest
 
 from dev.gateway.template import Function, Route
-from shared.http import Message, Response, endpoint, respond
+from shared.changes import Message
+from shared.http import Response, endpoint, respond_to_change
 from tests.client import WRITE, Answer, event
 
 
 @endpoint(access="write", status=201)
 def create() -> Response[Message]:
     """Create a thing whose name is new."""
-    return respond(Message(message="It is there."), location="new")
+    return respond_to_change(Message(message="It is there."), location="new")
 
 
 @pytest.mark.parametrize("below", ["", "/{proxy+}", "/{thing_id}", "/{thing_id}/duplicate"])

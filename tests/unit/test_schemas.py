@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from shared.http.problems import SENTENCES
-from shared.token_bundles.schemas import TokenBundleCreate, TokenBundleListQuery, TokenBundleUpdate
+from shared.token_bundles.schemas.create import TokenBundleCreate
+from shared.token_bundles.schemas.query import TokenBundleListQuery
+from shared.token_bundles.schemas.update import TokenBundleUpdate
 from tests.conftest import use_settings
 
 VALID = {"name": "n", "token_amount": 1, "price": "1"}

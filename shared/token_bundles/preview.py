@@ -1,0 +1,120 @@
+"""What would come of a change, as `validate_only` shows it; imported by requests that ask for that."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+from shared.database.connection import Statement
+from shared.database.versioned import Outcome
+from shared.differences import show_differences
+from shared.token_bundles.model import TokenBundle
+from shared.token_bundles.schemas.history import show_editable_fields
+from shared.token_bundles.schemas.preview import BundlePreview, BundlesPreview, DeletionPreview, Warned
+from shared.token_bundles.schemas.read import show_bundle
+from shared.token_bundles.warnings import Figures, warn
+
+# Of the state as it would be: how many bundles are active, and what each of some meets among the others.
+FIGURES = """
+WITH active AS MATERIALIZED (
+    SELECT
+        id, name, price, token_amount, row_number() OVER (ORDER BY price::float8 / token_amount, id) AS place
+    FROM public.token_bundle
+    WHERE is_active
+), mine AS MATERIALIZED (
+    SELECT bundle.*, active.place, (SELECT count(*) FROM active) - (active.id IS NOT NULL)::integer AS others
+    FROM public.token_bundle AS bundle
+    LEFT JOIN active ON active.id = bundle.id
+    WHERE bundle.id = ANY ($1::uuid[])
+)
+SELECT json_build_object('active', (SELECT count(*) FROM active), 'figures', (
+    SELECT coalesce(json_object_agg(mine.id, met), '{}')
+    FROM mine
+    CROSS JOIN LATERAL (
+        SELECT
+            mine.others,
+            -- The one in the middle without this bundle, or the two.
+            array_agg(ARRAY[other.price::text, other.token_amount::text]) FILTER (
+                WHERE other.place - (coalesce(other.place > mine.place, false))::integer
+                    IN ((mine.others + 1) / 2, mine.others / 2 + 1)
+            ) AS middle,
+            min(other.name) FILTER (
+                WHERE other.token_amount >= mine.token_amount AND other.price <= mine.price
+            ) AS better,
+            min(other.name) FILTER (
+                WHERE other.token_amount <= mine.token_amount AND other.price >= mine.price
+            ) AS worse,
+            EXISTS (
+                SELECT
+                FROM public.token_bundle AS twin
+                WHERE twin.id <> mine.id AND CASE
+                    WHEN twin.name_when_folded = twin.name THEN twin.name_folded ELSE lower(twin.name)
+                END = CASE
+                    WHEN mine.name_when_folded = mine.name THEN mine.name_folded ELSE lower(mine.name)
+                END
+            ) AS has_twin
+        FROM active AS other
+        WHERE other.id <> mine.id
+    ) AS met
+))::text
+"""
+# What only a change that is made has.
+UNKNOWN = {"version", "updated_at"}
+UNKNOWN_OF_NEW = {"id", "created_at", *UNKNOWN}
+
+
+def foresee(bundle_ids: Iterable[UUID]) -> Statement:
+    """Write the statement that selects the figures of bundles once they are changed."""
+    return FIGURES, [f"{{{','.join(map(str, bundle_ids))}}}"]
+
+
+def show_preview(outcome: Outcome[TokenBundle], foreseen: str, *, is_new: bool) -> BundlePreview:
+    """Show what would come of a change of one bundle, or of the creation of a new one."""
+    shown = show_previews([outcome], foreseen, is_new=is_new)
+    return {
+        "validate_only": True,
+        "bundle": shown["bundles"][0],
+        "changes": shown["changes"][0],
+        "warnings": [
+            {**one, "pointer": one["pointer"].removeprefix("/bundles/0")} for one in shown["warnings"]
+        ],
+    }
+
+
+def show_previews(
+    outcomes: Sequence[Outcome[TokenBundle]], foreseen: str, *, is_new: bool = False
+) -> BundlesPreview:
+    """Show what would come of a change of many bundles."""
+    bundles: list[Any] = []
+    changes, warnings = [], []
+    left_out = UNKNOWN_OF_NEW if is_new else UNKNOWN
+    figures = json.loads(foreseen)
+    for place, outcome in enumerate(outcomes):
+        after = outcome.settled()
+        is_known = outcome.outcome in {"replayed", "unchanged"}
+        before = after if is_known else outcome.before
+        bundles.append({name: value for name, value in show_bundle(after).items() if name not in left_out})
+        changes.append(show_differences(show_editable_fields(before), show_editable_fields(after)))
+        found = warn(before, after, _figures(figures, after.id))
+        warnings += [_at(f"/bundles/{place}{one['pointer']}", one) for one in found]
+    return {"validate_only": True, "bundles": bundles, "changes": changes, "warnings": warnings}
+
+
+def show_deletion(before: TokenBundle | None, foreseen: str, message: str) -> DeletionPreview:
+    """Show what would come of a deletion."""
+    return {
+        "validate_only": True,
+        "message": message,
+        "changes": show_differences(show_editable_fields(before), {}),
+        "warnings": warn(before, None, Figures(active=json.loads(foreseen)["active"])),
+    }
+
+
+def _at(pointer: str, warned: Warned) -> Warned:
+    return {**warned, "pointer": pointer}
+
+
+def _figures(foreseen: dict[str, Any], bundle_id: UUID) -> Figures:
+    # There are none of a bundle that is as it was, because a key is replayed.
+    met = foreseen["figures"].get(str(bundle_id), {})
+    return Figures(active=foreseen["active"], **met)
