@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from dev.benchmark import Figures, artifact, cold, growth, throughput, warm
+from dev.benchmark import Figures, artifact, cold, growth, many, throughput, warm
 from dev.database import commands as database
 from dev.database.postgres import postgres
 from dev.local import folder
@@ -52,6 +52,7 @@ def main() -> None:
 
 def _measure(url: str, scratch: Path, progress: Progress, *, quick: bool) -> Iterator[tuple[str, Figures]]:
     yield "A warm request, in microseconds", warm.measure(url, 2 if quick else 12, progress)
+    yield "Many at once, and only looked at, in microseconds", many.measure(20 if quick else 200, progress)
     yield "A cold start and its first request", cold.measure(url, scratch, 1 if quick else 9, progress)
     yield "Artifacts, zipped", artifact.sizes()
     if not quick:
