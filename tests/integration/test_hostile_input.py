@@ -19,6 +19,7 @@ from tests.integration.conftest import functions_with
 SECONDS = 2
 VALID = {"name": "Starter", "token_amount": 1000, "price": "9.90"}
 JSON = {"content-type": "application/json"}
+NO_ID = "00000000-0000-4000-8000-000000000000"
 ROUTES = {
     (route.method, route.path.removeprefix(BUNDLES).replace("bundle_id", "id")): route
     for route in TEMPLATE.routes
@@ -60,7 +61,7 @@ class Case:
             BUNDLES + self.route.replace("{id}", bundle_id),
             # Of some paths the gateway would find another: they must do no harm all the same.
             route=ROUTES[self.method, self.route],
-            variables={"bundle_id": bundle_id} if self.route else {},
+            variables={"bundle_id": bundle_id} if "{id}" in self.route else {},
             body=self.body,
             base64=self.base64,
             query=self.query,
@@ -164,6 +165,17 @@ def fields() -> Iterator[Case]:
             json.dumps("1" * 60_000), json.dumps("1" * 60_000 + "x"), json.dumps("0." + "1" * 60_000), json.dumps("1e" + "9" * 60_000),
             json.dumps("1; DROP TABLE token_bundle"), '"1e-2147483649"',
         ],
+        "code": [
+            "0", "true", "[]", "{}", '"A"', '"a b"', '"a\\n"', '"\\u0000"', '"\\ud800"', '"-"', '".."', '"../a"', '"é"', '"ａ"', '"a\\u200b"',
+            json.dumps("a" * 65), json.dumps("a" * 60_000), json.dumps("a" + "-" * 60_000), '"a\' OR 1=1"', '"{0}"', "9" * 5000,
+        ],
+        "metadata": [
+            "0", "true", "[]", '"{}"', '{"a": 1}', '{"a": null}', '{"a": ["b"]}', '{"a": {"b": "c"}}', '{"": ""}', '{"a b": ""}', '{"$ne": ""}',
+            '{"a": "\\u0000"}', '{"\\u0000": ""}', '{"a": "\\ud800"}', '{"\\ud800": ""}', '{"é": ""}', '{"__proto__": {}}', '{"a": "b", "a": "c"}',
+            json.dumps({"a" * 41: ""}), json.dumps({"a" * 60_000: ""}), json.dumps({"a": "b" * 201}), json.dumps({"a": "b" * 60_000}),
+            json.dumps({str(number): "" for number in range(21)}), json.dumps({str(number): "" for number in range(5000)}),
+            json.dumps({f"{{{number}}}": 1 for number in range(3000)}), '{"a":' * 400 + '""' + "}" * 400,
+        ],
         "is_active": ["null", "0", "1", '"true"', '"on"', "[]", "{}", "1e400"],
         "sort_order": ['" "', '"0"', "1.5", "true", "2147483648", "-2147483649", "-1e999999999", "9" * 5000, "[]", "{}"],
     }  # fmt: skip
@@ -235,9 +247,16 @@ def parameters() -> Iterator[Case]:
         "sort": ["", ",", "name,", ",name", "id", "-id", "--name", "-", "name desc", "name, price", "1", "(SELECT 1)", "name;--", "\0", "\ud800", "Name", many, f"{many},x", "name,name", "name,-name", ",".join(["sort_order,name,price"] * 2)],
         "q": ["\0", "a\0b", "\ud800", "\udfff"],
     }  # fmt: skip
+    hostile |= {
+        "is_active": ["", "1", "yes", "\0", "\ud800", "true,false"],
+        "id": ["", "x", ",", NO_ID + ",", f"{NO_ID},x", "\0", "\ud800", "{}", "' OR 1=1", ",".join([NO_ID] * 101), "," * 9000, f"{NO_ID}" * 250],
+        "code": ["\0", "\ud800", ",".join(["a"] * 101), "," * 9000],
+    }  # fmt: skip
     for name, values in hostile.items():
         for value in values:
             yield Case(f"{name}={value[:20]}", 400, "GET", query={name: value})
+    for code in ("", "{", '"', "\\", 'a"},{"b', "NULL", "a'; --", "é", "a" * 9000, "a,,b", "$1"):
+        yield Case(f"code={code[:20]}", 200, "GET", query={"code": code})
     for name in ("page", "per_page"):
         for value in hostile[name]:
             yield Case(f"history {name}={value[:20]}", 400, "GET", "/{id}/history", query={name: value})
@@ -247,6 +266,91 @@ def parameters() -> Iterator[Case]:
         {"q": "a%_\\'\""}, {"q": "a,b,,"}, {"page": "9223372036854775807", "per_page": "9223372036854775807"}, {"page": "0" * 4000 + "1"},
     ):  # fmt: skip
         yield Case(f"query {str(query)[:30]}", 200, "GET", query=query)
+
+
+def feeds() -> Iterator[Case]:
+    times = ["", "now", "0", "1e9", "2026", "2026-13-01T00:00:00Z", "2026-01-01T00:00:00", "2026-01-01T00:00:00+99:99", "infinity", "epoch",
+             "2026-01-01T00:00:00Z; --", "\0", "\ud800", "２026-01-01T00:00:00Z", "9" * 9000, "2026-W01-1T00:00:00Z", "-2026-01-01T00:00:00Z"]  # fmt: skip
+    for value in times:
+        yield Case(f"since={value[:20]}", 400, "GET", "/history", query={"since": value})
+        yield Case(f"until={value[:20]}", 400, "GET", "/history", query={"until": value})
+    for value in (
+        "0001-01-01T00:00:00+23:59",
+        "9999-12-31T23:59:59.999999-23:59",
+        "2026-01-01T00:00:00.000000000000001Z",
+    ):
+        yield Case(f"since={value}", 200, "GET", "/history", query={"since": value, "until": value})
+    start = f"2026-01-01T00:00:00Z~{NO_ID}~"
+    for value in ["", "~", "~~", "null", "\0", "\ud800", start, f"{start}x", f"{start}1.5", f"{start}1~1", f"{start}{'9' * 9000}", start + "\0", "~" * 9000, f"x~{NO_ID}~1", "2026-01-01T00:00:00Z~' OR 1=1~1"]:  # fmt: skip
+        yield Case(f"after={value[:50]}", 400, "GET", "/history", query={"after": value})
+    for name, values in {"action": ["", "x", "created,", "CREATED", "\0", "created'; --", "," * 9000], "changed_by": ["\0", "\ud800"], "per_page": ["0", "x", "9" * 40]}.items():  # fmt: skip
+        for value in values:
+            yield Case(f"feed {name}={value[:20]}", 400, "GET", "/history", query={name: value})
+    for value in ("' OR 1=1 --", "%", "\u202e", "a" * 9000, "{0}", "NULL"):
+        yield Case(f"feed changed_by={value[:20]}", 200, "GET", "/history", query={"changed_by": value})
+
+
+def parameters_of_changes() -> Iterator[Case]:
+    rename = json.dumps({"name": "Renamed"})
+    for name, values in {
+        "reason": ["\0", "a\0", "\ud800", "a\nb", "a\x1bb", "a\x7f", "a\x85b", "a" * 201, "a" * 9000],
+        "validate_only": ["", "1", "yes", "true ", "truе", "true,true", "\0", "\ud800", "t" * 9000],
+        "validateonly": ["true"], "Validate_only": ["true"], "validate_only ": ["true"], "validate_only[]": ["true"], "": ["true"], "\0": ["\0"],
+        "\ud800": ["\ud800"], "p" * 9000: ["x"], "caller": ["x"], "model_config": ["x"], "{0.__class__}": ["x"],
+    }.items():  # fmt: skip
+        for value in values:
+            yield Case(
+                f"write {name[:20]}={value[:20]}",
+                400,
+                "PATCH",
+                "/{id}",
+                body=rename,
+                headers=JSON,
+                query={name: value},
+            )
+            yield Case(f"delete {name[:20]}={value[:20]}", 400, "DELETE", "/{id}", query={name: value})
+
+
+def batches() -> Iterator[Case]:
+    one = f'{{"id": "{NO_ID}", "price": 1}}'
+    for body, status in [
+        ("[]", 400), ("{}", 400), ('{"bundles": null}', 400), ('{"bundles": []}', 400), ('{"bundles": {}}', 400), ('{"bundles": "x"}', 400),
+        ('{"bundles": [null]}', 400), ('{"bundles": [[]]}', 400), ('{"bundles": [{}]}', 400), (f'{{"bundles": [{one}], "x": 1}}', 400),
+        (f'{{"bundles": [{one}, {one}]}}', 400), (f'{{"bundles": [{one}], "bundles": [{one}]}}', 400), (f'{{"bundles": [{one}]}}', 409),
+        ('{"bundles": [{"id": "\\u0000", "price": 1}]}', 400), ('{"bundles": [{"id": "\\ud800", "price": 1}]}', 400),
+        ('{"bundles": [{"id": 1, "price": 1}]}', 400), (f'{{"bundles": [{{"id": "{NO_ID}"}}]}}', 400),
+        (f'{{"bundles": [{{"id": "{NO_ID}", "price": 1, "price": 2}}]}}', 400), (f'{{"bundles": [{{"id": "{NO_ID}", "\\ud800": 2}}]}}', 400),
+        ('{"bundles": [' + ",".join(["{}"] * 10_000) + "]}", 400), ('{"bundles": ' + "[" * 60_000 + "]" * 60_000 + "}", 400),
+        ('{"bundles": [' + ",".join(['{"x":0,"x":0}'] * 9000) + "]}", 400), ('{"bundles": [{"' + "x" * 900_000 + '": 1}]}', 400),
+        (" " * (1024 * 1024 + 1), 413), ("{" * 1024 * 1024, 400),
+    ]:  # fmt: skip
+        yield Case(f"many {body[:50]} ({len(body)})", status, "PATCH", body=body, headers=JSON)
+    for version in [
+        "null",
+        "true",
+        '"1"',
+        "0",
+        "-1",
+        "1.5",
+        "1e400",
+        "9" * 5000,
+        "9223372036854775808",
+        "[1]",
+        "{}",
+        '"\\u0000"',
+    ]:
+        yield Case(
+            f"restore {version[:20]}",
+            400,
+            "POST",
+            "/{id}/restore",
+            body=f'{{"version": {version}}}',
+            headers=JSON,
+        )
+    for version in ["2", "2147483648", "9223372036854775807"]:
+        yield Case(
+            f"restore {version}", 400, "POST", "/{id}/restore", body=f'{{"version": {version}}}', headers=JSON
+        )
 
 
 def headers() -> Iterator[Case]:
@@ -365,7 +469,18 @@ def callers() -> Iterator[Case]:
                 )  # fmt: skip
 
 
-CASES = [*bodies(), *fields(), *texts(), *ids(), *parameters(), *headers(), *callers()]
+CASES = [
+    *bodies(),
+    *fields(),
+    *texts(),
+    *ids(),
+    *parameters(),
+    *feeds(),
+    *parameters_of_changes(),
+    *batches(),
+    *headers(),
+    *callers(),
+]
 
 
 @pytest.fixture(scope="module")
