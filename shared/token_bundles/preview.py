@@ -14,20 +14,28 @@ from shared.token_bundles.schemas.preview import BundlePreview, BundlesPreview, 
 from shared.token_bundles.schemas.read import show_bundle
 from shared.token_bundles.warnings import Figures, warn
 
+# As searches compare a name; one that psql, say, has written is not folded, or as it was.
+FOLDED = """CASE
+            WHEN bundle.name_when_folded = bundle.name THEN bundle.name_folded ELSE lower(bundle.name)
+        END"""
 # Of the state as it would be: how many bundles are active, and what each of some meets among the others.
 FIGURES = """
 WITH active AS MATERIALIZED (
     SELECT
-        id, name, price, token_amount, row_number() OVER (ORDER BY price::float8 / token_amount, id) AS place
+        id, name, price, token_amount, count(*) OVER () AS number,
+        row_number() OVER (ORDER BY price::float8 / token_amount, id) AS place
     FROM public.token_bundle
     WHERE is_active
 ), mine AS MATERIALIZED (
-    SELECT bundle.*, active.place, (SELECT count(*) FROM active) - (active.id IS NOT NULL)::integer AS others
+    SELECT
+        bundle.*, active.place,
+        coalesce((SELECT number FROM active LIMIT 1), 0) - (active.id IS NOT NULL)::integer AS others,
+        {folded} AS folded
     FROM public.token_bundle AS bundle
     LEFT JOIN active ON active.id = bundle.id
     WHERE bundle.id = ANY ($1::uuid[])
 )
-SELECT json_build_object('active', (SELECT count(*) FROM active), 'figures', (
+SELECT json_build_object('active', coalesce((SELECT number FROM active LIMIT 1), 0), 'figures', (
     SELECT coalesce(json_object_agg(mine.id, met), '{}')
     FROM mine
     CROSS JOIN LATERAL (
@@ -44,20 +52,14 @@ SELECT json_build_object('active', (SELECT count(*) FROM active), 'figures', (
             min(other.name) FILTER (
                 WHERE other.token_amount <= mine.token_amount AND other.price >= mine.price
             ) AS worse,
-            EXISTS (
-                SELECT
-                FROM public.token_bundle AS twin
-                WHERE twin.id <> mine.id AND CASE
-                    WHEN twin.name_when_folded = twin.name THEN twin.name_folded ELSE lower(twin.name)
-                END = CASE
-                    WHEN mine.name_when_folded = mine.name THEN mine.name_folded ELSE lower(mine.name)
-                END
+            mine.folded IN (
+                SELECT {folded} FROM public.token_bundle AS bundle GROUP BY 1 HAVING count(*) > 1
             ) AS has_twin
         FROM active AS other
         WHERE other.id <> mine.id
     ) AS met
 ))::text
-"""
+""".replace("{folded}", FOLDED)
 # What only a change that is made has.
 UNKNOWN = {"version", "updated_at"}
 UNKNOWN_OF_NEW = {"id", "created_at", *UNKNOWN}
