@@ -152,7 +152,7 @@ class TestOurBugs:
         def broken(*_: object) -> None:
             raise RuntimeError("SELECT secret FROM somewhere")
 
-        monkeypatch.setattr("shared.token_bundles.service.get_bundle", broken)
+        monkeypatch.setattr("shared.token_bundles.queries.get_bundle", broken)
         path = f"{BUNDLES}/{uuid4()}"
         answer = invoke(event("GET", path, claims={"sub": "a", "scope": READ}))
         assert answer.status == 500
@@ -203,7 +203,7 @@ class TestMetrics:
         def fail(*_: object) -> None:
             raise error
 
-        monkeypatch.setattr("shared.token_bundles.service.list_bundles", fail)
+        monkeypatch.setattr("shared.token_bundles.queries.list_bundles", fail)
         assert request("GET").status == 503
         assert self.counted(capsys) == [metric]
         assert f"MetricName: {metric}\n" in (ROOT / "template.yaml").read_text()
