@@ -199,7 +199,7 @@ MILLION = 1_000_000
 # Of each bundle a creation by one person, and before all that one entry by another of another kind.
 FILL = """
     INSERT INTO token_bundle_change (bundle_id, version, action, bundle, subject, changed_at)
-    SELECT gen_random_uuid(), 1, 'created', {snapshot}::jsonb, 'many',
+    SELECT lpad(number::text, 32, '0')::uuid, 1, 'created', {snapshot}::jsonb, 'many',
         timestamptz '2026-01-01' + number * interval '1 second'
     FROM generate_series({first}, {last}) AS number
 """

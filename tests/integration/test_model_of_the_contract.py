@@ -36,7 +36,7 @@ from tests.conftest import CreateDatabase, use_settings
 from tests.postgres import EMPTY
 
 FULL = os.environ.get("TEST_SIZE") == "full"
-RUNS, STEPS = (500, 60) if FULL else (100, 30)
+RUNS, STEPS = (500, 60) if FULL else (50, 30)
 
 FIELDS = ("code", "name", "description", "token_amount", "price", "is_active", "sort_order", "metadata")
 DEFAULTS: dict[str, Any] = {
