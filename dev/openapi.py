@@ -321,10 +321,8 @@ def _problem_response(samples: list[ApiError]) -> dict[str, Any]:
     content: dict[str, Any] = {PROBLEM_JSON: {"schema": {"$ref": REFERENCE + "Problem"}, **shown}}
     if kind in GATEWAYS_OWN:
         content[JSON] = _gateways_own(first.status)
-    described = {
-        "description": " ".join(str(type(one).__doc__) for one in samples), "content": content
-    }  # fmt: skip
-    return described | _headers(HEADERS_OF_ERRORS.get(kind, []))
+    description = " ".join(str(type(one).__doc__) for one in samples)
+    return {"description": description, "content": content} | _headers(HEADERS_OF_ERRORS.get(kind, []))
 
 
 def _body(response: Any) -> Any:
