@@ -19,10 +19,25 @@ def coded(connection: sqlalchemy.Connection) -> dict[str, Any]:  # noqa: ARG001
     return request("POST", json_body=NEW | {"code": "starter-1"}).bundle
 
 
-def assert_taken(answer: Any, pointer: str = "/code") -> None:
+def assert_taken(answer: Any) -> None:
     assert answer.status == 409, answer.text
     (error,) = answer.json["errors"]
-    assert (error["pointer"], error["code"]) == (pointer, "code_taken")
+    assert (error["pointer"], error["code"]) == ("/code", "code_taken")
+
+
+def refusals(bundle: dict[str, Any], name: str, value: object) -> list[dict[str, Any]]:
+    """Try a field in a creation and in an update, and return what is said of it each time."""
+    answers = [
+        request("POST", json_body=NEW | {name: value}),
+        request("PUT", f"/{bundle['id']}", json_body={name: value}),
+    ]
+    errors = []
+    for answer in answers:
+        assert answer.status == 400, answer.text
+        (error,) = answer.json["errors"]
+        assert error["detail"] in answer.json["detail"]
+        errors.append(error)
+    return errors
 
 
 class TestCode:
@@ -47,12 +62,7 @@ class TestCode:
         ],
     )  # fmt: skip
     def test_of_another_form_is_refused(self, bundle: dict[str, Any], code: object, kind: str) -> None:
-        for method, path, body in (
-            ("POST", "", NEW | {"code": code}), ("PUT", f"/{bundle['id']}", {"code": code}),
-        ):  # fmt: skip
-            answer = request(method, path, json_body=body)
-            assert answer.status == 400
-            (error,) = answer.json["errors"]
+        for error in refusals(bundle, "code", code):
             assert (error["pointer"], error["code"]) == ("/code", kind)
 
     def test_that_another_has_is_a_conflict(self, coded: dict[str, Any], bundle: dict[str, Any]) -> None:
@@ -123,14 +133,8 @@ class TestMetadata:
         ],
     )  # fmt: skip
     def test_of_another_form_is_refused(self, bundle: dict[str, Any], metadata: object, pointer: str) -> None:
-        for method, path, body in (
-            ("POST", "", NEW | {"metadata": metadata}), ("PUT", f"/{bundle['id']}", {"metadata": metadata}),
-        ):  # fmt: skip
-            answer = request(method, path, json_body=body)
-            assert answer.status == 400, answer.text
-            (error,) = answer.json["errors"]
+        for error in refusals(bundle, "metadata", metadata):
             assert error["pointer"] == pointer
-            assert error["detail"] in answer.json["detail"]
 
     def test_a_name_in_it_that_is_given_twice_is_refused(self, bundle: dict[str, Any]) -> None:
         answer = request("PUT", f"/{bundle['id']}", body='{"metadata": {"a": "1", "a": "2"}}')
