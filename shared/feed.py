@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 from shared.database.versioned import Action, Event
-from shared.fields import MAX_INTEGER, SEPARATED_BY_COMMAS, Text
+from shared.fields import AT_LEAST_ONE, MAX_INTEGER, SEPARATED_BY_COMMAS, Text
 from shared.paging import PerPage
 
 # https://www.rfc-editor.org/rfc/rfc3339#section-5.6
@@ -63,7 +63,7 @@ class FeedQuery(BaseModel, defer_build=True):
     ] = None
     changed_by: Annotated[Text | None, Field(description="Only changes by this subject of a token.")] = None
     action: Annotated[
-        Annotated[tuple[Action, ...], SEPARATED_BY_COMMAS, Field(json_schema_extra={"minItems": 1})] | None,
+        Annotated[tuple[Action, ...], SEPARATED_BY_COMMAS, AT_LEAST_ONE] | None,
         Field(description="Only these actions."),
     ] = None
     since: Annotated[Time | None, Field(description="Only changes at this time, or later.")] = None

@@ -235,6 +235,8 @@ BooleanParameter = Annotated[StrictBool, BeforeValidator(_true_or_false)]
 SEPARATED_BY_COMMAS = BeforeValidator(
     lambda value: value.split(",", 100) if isinstance(value, str) else value
 )
+# For the API's document: of no text there is one part, too.
+AT_LEAST_ONE = Field(json_schema_extra={"minItems": 1})
 
 
 def _reason(text: str) -> str | None:

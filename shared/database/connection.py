@@ -4,7 +4,7 @@ import math
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
@@ -12,7 +12,7 @@ import pg8000
 
 from shared import errors
 from shared.database.credentials import POSTGRES_PORT, password
-from shared.database.driver import Parameter, PipelinedConnection, sqlstate
+from shared.database.driver import Parameter, PipelinedConnection, Statement, sqlstate
 from shared.settings import REQUEST_SECONDS, SettingsError, Timeouts, settings
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -50,7 +50,6 @@ SESSION = {
 ROTATION_SECONDS = 0.5
 
 
-Statement = tuple[str, Sequence[Parameter]]
 # With what was sent before it, but without BEGIN, one transaction, which is over in any case.
 ROLLBACK: Statement = ("ROLLBACK", ())
 

@@ -23,6 +23,7 @@ import pg8000
 from pg8000 import core
 
 Parameter = str | int | UUID | None
+Statement = tuple[str, Sequence[Parameter]]
 
 # Of a name: it is there already, it is not, its result has changed.
 STALE_PREPARED_STATEMENT = {"42P05", "26000", "0A000"}
@@ -105,7 +106,7 @@ class PipelinedConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 ha
         *,
         prepared: bool,
         until: float = math.inf,
-        then: Sequence[tuple[str, Sequence[Parameter]]] = (),
+        then: Sequence[Statement] = (),
     ) -> list[str]:
         """Execute a statement with at most one row of one column, and return that as text.
 

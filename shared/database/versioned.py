@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cache
 from typing import Any, Generic, Literal, TypeVar, get_args
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
@@ -87,7 +87,7 @@ WITH claim AS (
 SELECT json_build_object('outcome', 'done', 'row', changed)::text FROM changed
 UNION ALL
 SELECT json_build_object(
-    'outcome', 'replayed', 'row', change.{noun} || jsonb_build_object('currency', change.currency)
+    'outcome', 'replayed', 'row', {snapshot}
 )::text
 FROM claim
 JOIN public.{table}_idempotency_key AS used ON used.caller = claim.caller AND used.key = claim.key
@@ -175,8 +175,7 @@ FROM judged
 # What a row was at a version, and whether it is deleted now; nothing if there never was one.
 SNAPSHOT = """
 SELECT CASE WHEN {same_currency} THEN json_build_object(
-    'row', entry.{noun} || jsonb_build_object('currency', entry.currency),
-    'is_deleted', last.action = 'deleted'
+    'row', {snapshot}, 'is_deleted', last.action = 'deleted'
 )::text ELSE 'other currency' END
 FROM (
     SELECT action FROM public.{table}_change WHERE {noun}_id = $2 ORDER BY version DESC LIMIT 1
@@ -372,7 +371,7 @@ class VersionedTable(Generic[Row]):
             "snapshot": f"{noun} || jsonb_build_object('currency', currency)",
         }
         words["recorded"] = RECORDED.format(**words)
-        self.row, self.derived, self.unique = row, derived, unique
+        self.row, self.derived = row, derived
         self.get_sql = GET.format(**words)
         self.create_sql = CREATE.format(**words)
         # Only a deletion must wait for those who have just referred to the row by a foreign key.
@@ -400,12 +399,12 @@ class VersionedTable(Generic[Row]):
             ENTRIES.format(**self.words, of_action=f"AND entry.action = '{action}'")
             for action in dict.fromkeys(actions)
         ]
-        found = ENTRIES_OF_ACTIONS.format(
-            **self.words, of_each=" UNION ALL ".join(f"({one})" for one in of_each)
-        )
-        return FEED.format(
-            **self.words, found=found if of_each else ENTRIES.format(**self.words, of_action="")
-        )
+        if of_each:
+            union = " UNION ALL ".join(f"({one})" for one in of_each)
+            found = ENTRIES_OF_ACTIONS.format(**self.words, of_each=union)
+        else:
+            found = ENTRIES.format(**self.words, of_action="")
+        return FEED.format(**self.words, found=found)
 
     def page(
         self, connection: Connection, sql: str, *parameters: Parameter, limit: int, offset: int
@@ -423,8 +422,7 @@ class VersionedTable(Generic[Row]):
     def create(
         self, connection: Connection, values: Values, entry: Entry, claim: Claim | None
     ) -> Outcome[Row]:
-        """Insert a row, or return what a claimed key has created in the last 24 hours, as it was then."""
-        values = {"id": uuid4(), **values}
+        """Insert a row with its id, or return what a claimed key has created in 24 hours, as it was then."""
         given = (Outcome, self.row), connection, self.create_sql, values, entry, claim
         # What waited for another creation with the key sees it only in a statement that begins after it.
         while (created := _select(*given)) is None:

@@ -45,7 +45,7 @@ class BatchRefusedError(errors.ConflictError):
 
 def update_bundles(values: TokenBundlesUpdate, change: Change) -> Changed[BundlesAnswer | BundlesPreview]:
     """Change many bundles, each as a single update would; raises BatchRefusedError."""
-    given = [_given(entry.model_dump(exclude_unset=True), entry.id) for entry in values.bundles]
+    given = [_given(entry.model_dump(exclude_unset=True)) for entry in values.bundles]
     if settings.require_if_match and any(one["version"] is None for one in given):
         raise errors.PreconditionRequiredError
     try:
@@ -67,10 +67,6 @@ def update_bundles(values: TokenBundlesUpdate, change: Change) -> Changed[Bundle
     return Changed(BundlesAnswer(bundles=[show_bundle(outcome.settled()) for outcome in outcomes]))
 
 
-def _given(fields: dict[str, Any], bundle_id: object) -> dict[str, Any]:
-    version = fields.pop("version", None)
-    fields.pop("id", None)
-    return {
-        "id": bundle_id, "fields": with_folded_name(fields), "version": version, "expected": None,
-        "excluded": [],
-    }  # fmt: skip
+def _given(fields: dict[str, Any]) -> dict[str, Any]:
+    conditions = {"version": fields.pop("version", None), "expected": None, "excluded": []}
+    return {"id": fields.pop("id"), "fields": with_folded_name(fields), **conditions}

@@ -2,15 +2,21 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from shared.database.connection import Statement
+from shared.database.driver import Statement
 from shared.database.versioned import Outcome
-from shared.differences import show_differences
+from shared.differences import FieldChange, show_differences
 from shared.token_bundles.model import TokenBundle
 from shared.token_bundles.schemas.history import show_editable_fields
-from shared.token_bundles.schemas.preview import BundlePreview, BundlesPreview, DeletionPreview, Warned
+from shared.token_bundles.schemas.preview import (
+    BundlePreview,
+    BundlesPreview,
+    DeletionPreview,
+    TokenBundlePreview,
+    Warned,
+)
 from shared.token_bundles.schemas.read import show_bundle
 from shared.token_bundles.warnings import Figures, warn
 
@@ -72,34 +78,20 @@ def foresee(bundle_ids: Iterable[UUID]) -> Statement:
 
 def show_preview(outcome: Outcome[TokenBundle], foreseen: str, *, is_new: bool) -> BundlePreview:
     """Show what would come of a change of one bundle, or of the creation of a new one."""
-    shown = show_previews([outcome], foreseen, is_new=is_new)
+    bundle, changes, warnings = _show(outcome, json.loads(foreseen), UNKNOWN_OF_NEW if is_new else UNKNOWN)
+    return {"validate_only": True, "bundle": bundle, "changes": changes, "warnings": warnings}
+
+
+def show_previews(outcomes: Sequence[Outcome[TokenBundle]], foreseen: str) -> BundlesPreview:
+    """Show what would come of a change of many bundles."""
+    figures = json.loads(foreseen)
+    shown = [_show(outcome, figures, UNKNOWN, f"/bundles/{place}") for place, outcome in enumerate(outcomes)]
     return {
         "validate_only": True,
-        "bundle": shown["bundles"][0],
-        "changes": shown["changes"][0],
-        "warnings": [
-            {**one, "pointer": one["pointer"].removeprefix("/bundles/0")} for one in shown["warnings"]
-        ],
+        "bundles": [bundle for bundle, _, _ in shown],
+        "changes": [changes for _, changes, _ in shown],
+        "warnings": [warned for _, _, warnings in shown for warned in warnings],
     }
-
-
-def show_previews(
-    outcomes: Sequence[Outcome[TokenBundle]], foreseen: str, *, is_new: bool = False
-) -> BundlesPreview:
-    """Show what would come of a change of many bundles."""
-    bundles: list[Any] = []
-    changes, warnings = [], []
-    left_out = UNKNOWN_OF_NEW if is_new else UNKNOWN
-    figures = json.loads(foreseen)
-    for place, outcome in enumerate(outcomes):
-        after = outcome.settled()
-        is_known = outcome.outcome in {"replayed", "unchanged"}
-        before = after if is_known else outcome.before
-        bundles.append({name: value for name, value in show_bundle(after).items() if name not in left_out})
-        changes.append(show_differences(show_editable_fields(before), show_editable_fields(after)))
-        found = warn(before, after, _figures(figures, after.id))
-        warnings += [_at(f"/bundles/{place}{one['pointer']}", one) for one in found]
-    return {"validate_only": True, "bundles": bundles, "changes": changes, "warnings": warnings}
 
 
 def show_deletion(before: TokenBundle | None, foreseen: str, message: str) -> DeletionPreview:
@@ -112,8 +104,19 @@ def show_deletion(before: TokenBundle | None, foreseen: str, message: str) -> De
     }
 
 
-def _at(pointer: str, warned: Warned) -> Warned:
-    return {**warned, "pointer": pointer}
+def _show(
+    outcome: Outcome[TokenBundle], foreseen: dict[str, Any], unknown: set[str], place: str = ""
+) -> tuple[TokenBundlePreview, dict[str, FieldChange], list[Warned]]:
+    """Show a bundle as it would be, its changes, and its warnings, whose pointers begin with the place."""
+    after = outcome.settled()
+    before = after if outcome.outcome in {"replayed", "unchanged"} else outcome.before
+    bundle = {name: value for name, value in show_bundle(after).items() if name not in unknown}
+    changes = show_differences(show_editable_fields(before), show_editable_fields(after))
+    warnings: list[Warned] = [
+        {**warned, "pointer": place + warned["pointer"]}
+        for warned in warn(before, after, _figures(foreseen, after.id))
+    ]
+    return cast("TokenBundlePreview", bundle), changes, warnings
 
 
 def _figures(foreseen: dict[str, Any], bundle_id: UUID) -> Figures:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     # At run time each function imports the schemas of its own requests alone.
     from collections.abc import Iterator, Mapping
 
-    from shared.database.connection import Statement
+    from shared.database.driver import Statement
     from shared.database.versioned import Conditions, Outcome
     from shared.token_bundles.model import TokenBundle
     from shared.token_bundles.schemas.create import TokenBundleCreate

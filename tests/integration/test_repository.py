@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from decimal import Decimal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy
@@ -37,6 +37,10 @@ def demand(
 UNCONDITIONAL = demand()
 
 
+def new(**values: object) -> dict[str, object]:
+    return {"id": uuid4(), **VALUES, **values}
+
+
 @pytest.fixture
 def own(connection: sqlalchemy.Connection) -> Iterator[Connection]:  # noqa: ARG001
     """The functions' way to use the connection of the tests."""
@@ -48,8 +52,8 @@ class TestOneStatement:
     @pytest.mark.parametrize(
         "call",
         [
-            lambda own: BUNDLES.create(own, VALUES, ENTRY, None),
-            lambda own: BUNDLES.create(own, VALUES, ENTRY, CALLER.claim("key")),
+            lambda own: BUNDLES.create(own, new(), ENTRY, None),
+            lambda own: BUNDLES.create(own, new(), ENTRY, CALLER.claim("key")),
             lambda own: BUNDLES.get(own, NO_ID),
             lambda own: BUNDLES.history(own, NO_ID, limit=20, offset=0),
             lambda own: BUNDLES.update(own, NO_ID, {"name": "x", "price": Decimal(1)}, ENTRY, UNCONDITIONAL),
@@ -76,7 +80,7 @@ class TestOneStatement:
 
 class TestOutcomes:
     def test_of_an_update(self, own: Connection) -> None:
-        bundle_id = BUNDLES.create(own, VALUES, ENTRY, None).settled().id
+        bundle_id = BUNDLES.create(own, new(), ENTRY, None).settled().id
         for values, conditions, outcome in (
             ({"name": "Other"}, UNCONDITIONAL, "done"),
             ({"name": "Other"}, demand(frozenset({2})), "unchanged"),
@@ -96,7 +100,7 @@ class TestOutcomes:
         assert BUNDLES.update(own, NO_ID, {}, ENTRY, demand(version=1)).outcome == "missing"
 
     def test_are_errors_in_one_place(self, own: Connection) -> None:
-        bundle_id = BUNDLES.create(own, VALUES, ENTRY, None).settled().id
+        bundle_id = BUNDLES.create(own, new(), ENTRY, None).settled().id
         with pytest.raises(ChangedMeanwhileError):
             BUNDLES.delete(own, bundle_id, DELETED, demand(frozenset({2}))).settled()
         assert BUNDLES.delete(own, bundle_id, DELETED, UNCONDITIONAL).settled() is None
@@ -106,9 +110,9 @@ class TestOutcomes:
     def test_a_value_that_must_be_unique(self, connection: sqlalchemy.Connection) -> None:
         connection.execute(text("CREATE UNIQUE INDEX uq_name ON token_bundle (name)"))
         with writing() as own:
-            BUNDLES.create(own, VALUES, ENTRY, None)
+            BUNDLES.create(own, new(), ENTRY, None)
         with pytest.raises(AlreadyTakenError) as taken, writing() as own:
-            BUNDLES.create(own, VALUES, ENTRY, None)
+            BUNDLES.create(own, new(), ENTRY, None)
         assert (taken.value.table, taken.value.constraint) == ("token_bundle", "uq_name")
 
 
@@ -120,7 +124,7 @@ def test_the_total_is_counted_only_when_the_page_does_not_tell_it(
 ) -> None:
     with writing() as own:
         for _ in range(3):
-            BUNDLES.create(own, VALUES, ENTRY, None)
+            BUNDLES.create(own, new(), ENTRY, None)
     connection.exec_driver_sql(f"PREPARE page AS {find_sql(('name',))}")
     values = f"'EUR', {page}, true, '', '', NULL, NULL, NULL"
     plan = connection.exec_driver_sql(f"EXPLAIN (ANALYZE) EXECUTE page({values})").scalars().all()
@@ -131,13 +135,13 @@ def test_the_total_is_counted_only_when_the_page_does_not_tell_it(
 class TestValues:
     def test_a_price_is_exact(self, own: Connection) -> None:
         for written in ("0.1", "9999999.99", "99999999.9999", "0.0001", "12345678.9012"):
-            created = BUNDLES.create(own, VALUES | {"price": Decimal(written)}, ENTRY, None).settled()
+            created = BUNDLES.create(own, new(price=Decimal(written)), ENTRY, None).settled()
             assert created.price == Decimal(written)
 
     @pytest.mark.parametrize("value", [object(), {1: object()}, [lambda: None]])
     def test_json_of_what_nobody_knows_is_refused(self, own: Connection, value: object) -> None:
         with pytest.raises(ValueError, match="Unable to serialize"):
-            BUNDLES.create(own, VALUES | {"name": value}, ENTRY, None)
+            BUNDLES.create(own, new(name=value), ENTRY, None)
 
     def test_an_order_is_one_of_the_known(self) -> None:
         with pytest.raises(ValueError, match="index"):
@@ -182,8 +186,8 @@ class TestConstraints:
     @pytest.mark.usefixtures("connection")
     def test_an_empty_description_is_none(self) -> None:
         with pytest.raises(ConstraintViolatedError) as bug, writing() as own:
-            BUNDLES.create(own, VALUES | {"description": ""}, ENTRY, None)
+            BUNDLES.create(own, new(description=""), ENTRY, None)
         assert bug.value.constraint == "ck_token_bundle_description_not_empty"
 
     def test_a_name_may_end_in_v(self, own: Connection) -> None:
-        assert BUNDLES.create(own, VALUES | {"name": "v"}, ENTRY, None).settled().name == "v"
+        assert BUNDLES.create(own, new(name="v"), ENTRY, None).settled().name == "v"

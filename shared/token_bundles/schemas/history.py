@@ -6,9 +6,7 @@ from uuid import UUID
 from shared.differences import Shown
 from shared.history import ChangeRead
 from shared.token_bundles.model import TokenBundle
-from shared.token_bundles.schemas.read import show_bundle
-
-NOT_EDITABLE = {"id", "version", "created_at", "updated_at"}
+from shared.token_bundles.schemas.read import TokenBundleFields, show_bundle
 
 
 class TokenBundleChangeRead(ChangeRead):
@@ -28,4 +26,4 @@ def show_editable_fields(bundle: TokenBundle | None) -> dict[str, Shown]:
     if bundle is None:
         return {}
     shown: dict[str, Any] = {**show_bundle(bundle)}
-    return {name: value for name, value in shown.items() if name not in NOT_EDITABLE}
+    return {name: shown[name] for name in TokenBundleFields.__annotations__}

@@ -10,7 +10,6 @@ from shared.paging import PageQuery
 
 MAX_NAMED = 100
 Named = TypeVar("Named")
-AT_LEAST_ONE = Field(json_schema_extra={"minItems": 1})
 
 # Each is a key of SORTABLE in the repository, too; a new one wants an index when the list is long.
 SortKey = Literal[
@@ -43,7 +42,9 @@ class TokenBundleListQuery(PageQuery, defer_build=True):
         fields.BooleanParameter | None, Field(description="Only bundles that are active, or that are not.")
     ] = None
     id: Annotated[
-        Annotated[tuple[fields.RowId, ...], fields.SEPARATED_BY_COMMAS, AfterValidator(_few), AT_LEAST_ONE]
+        Annotated[
+            tuple[fields.RowId, ...], fields.SEPARATED_BY_COMMAS, AfterValidator(_few), fields.AT_LEAST_ONE
+        ]
         | None,
         Field(description="Only these bundles, and those with one of the codes."),
     ] = None
