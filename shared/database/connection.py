@@ -4,7 +4,7 @@ import math
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
@@ -92,16 +92,21 @@ class Connection:
             self._driver.autocommit = True
         return self._driver
 
-    def execute(self, sql: str, *parameters: Parameter, prepared: bool = True) -> str | None:
+    def execute(
+        self, sql: str, *parameters: Parameter, prepared: bool = True, first: Sequence[Statement] = ()
+    ) -> str | None:
         """Execute a statement, which is a transaction of its own, and return the one text that it selects.
 
+        What comes `first` selects nothing, and locks for as long as the statement takes.
         Do not have it `prepared` when its best plan depends on the parameters.
         """
         driver = self._driver or self.open()
         named = prepared and not settings.database_pooled
         then = [self.preview, ROLLBACK] if self.preview else []
         try:
-            texts = driver.execute_pipelined(sql, parameters, prepared=named, until=self.until, then=then)
+            texts = driver.execute_pipelined(
+                sql, parameters, prepared=named, until=self.until, first=first, then=then
+            )
             if then:
                 self.foreseen = texts.pop()
             return texts[0] if texts else None
@@ -115,7 +120,7 @@ class Connection:
             # A victim has written nothing, and the other is through with it.
             if sqlstate(error) == DEADLOCK and not self.was_victim:
                 self.was_victim = True
-                return self.execute(sql, *parameters, prepared=prepared)
+                return self.execute(sql, *parameters, prepared=prepared, first=first)
             told = self.when_lost() if sqlstate(error) in OUTCOME_UNKNOWN else _translated(error)
             # What is a bug is told without the error's own message, which may quote a value.
             raise told from error if isinstance(told, errors.DatabaseUnavailableError) else None
@@ -125,7 +130,7 @@ class Connection:
                 self.close()
         # It may have been dead for long.
         self.may_repeat = False
-        return self.execute(sql, *parameters, prepared=prepared)
+        return self.execute(sql, *parameters, prepared=prepared, first=first)
 
     def close(self) -> None:
         """End the connection, if there is one."""

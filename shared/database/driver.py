@@ -106,12 +106,13 @@ class PipelinedConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 ha
         *,
         prepared: bool,
         until: float = math.inf,
+        first: Sequence[Statement] = (),
         then: Sequence[Statement] = (),
     ) -> list[str]:
         """Execute a statement with at most one row of one column, and return that as text.
 
         A `prepared` one is parsed once by the server, under a name that can mean no other SQL. What comes
-        `then` is of the same transaction, which ends with the one flush, and adds its own rows.
+        `first` and `then` is of the same transaction, which ends with the one flush, and adds its own rows.
         Raises TimeoutError at the time `until` of the monotonic clock.
         """
         name = _name(sql) if prepared else core.NULL_BYTE
@@ -122,22 +123,18 @@ class PipelinedConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 ha
             # All in one flush, because behind a pooler the next server may know other names.
             anew = _message(core.CLOSE, core.STATEMENT + name) + anew
         self._until = until
-        rest = [
-            part
-            for other, given in then
-            for part in (core.EXECUTE_MSG, _parse(core.NULL_BYTE, other), _bind(core.NULL_BYTE, given))
-        ]
+        before = [_unnamed(*one) + core.EXECUTE_MSG for one in first]
+        after = [core.EXECUTE_MSG + _unnamed(*one) for one in then]
         while True:
             try:
-                return self._flush(sql, begin, parse, bind, *rest)
+                return self._flush(sql, begin, *before, parse, bind, *after)
             except pg8000.DatabaseError as error:
                 code = sqlstate(error)
                 # In these cases nothing was done; each is cured once.
                 if prepared and parse is not anew and code in STALE_PREPARED_STATEMENT:
                     parse = anew
                 elif not begin and code in _BEGIN:
-                    parse, setting = anew, _parse(core.NULL_BYTE, _BEGIN[code])
-                    begin = setting + _bind(core.NULL_BYTE, ()) + core.EXECUTE_MSG
+                    parse, begin = anew, _unnamed(_BEGIN[code]) + core.EXECUTE_MSG
                 else:
                     raise
 
@@ -225,6 +222,10 @@ def _name(sql: str) -> bytes:
 @lru_cache
 def _parse(name: bytes, sql: str) -> bytes:
     return _message(core.PARSE, name + sql.encode() + core.NULL_BYTE + _COUNT.pack(0))
+
+
+def _unnamed(sql: str, parameters: Sequence[Parameter] = ()) -> bytes:
+    return _parse(core.NULL_BYTE, sql) + _bind(core.NULL_BYTE, parameters)
 
 
 def _bind(name: bytes, parameters: Sequence[Parameter]) -> bytes:

@@ -21,7 +21,7 @@ from typing_extensions import TypedDict
 
 from shared import errors
 from shared.database.connection import Connection
-from shared.database.driver import Parameter
+from shared.database.driver import Parameter, Statement
 from shared.settings import settings
 
 Row = TypeVar("Row")
@@ -138,6 +138,10 @@ TAKEN = """WHEN EXISTS (
                 WHERE earlier.fields ->> '{unique}' = given.fields ->> '{unique}'
                     AND earlier.place < given.place
             ) THEN 'taken'"""
+
+# One after the other, those that set what is unique: else two that cross there would wait for each other, and
+# what one has just taken the next could not see, were it in the statement itself.
+ALONE = "SELECT WHERE pg_advisory_xact_lock('public.{table}'::regclass::oid::bigint) IS NULL"
 
 UPDATE = """
 {locked}, changed AS (
@@ -378,6 +382,7 @@ class VersionedTable(Generic[Row]):
         one = {**words, "as_rows": "jsonb_to_record", "taken": "", "lock": "FOR NO KEY UPDATE"}
         many = {**one, "as_rows": "jsonb_to_recordset", "taken": TAKEN.format(**words)}
         self.update_sql = UPDATE.format(**words, locked=LOCKED.format(**one))
+        self.unique, self.alone_sql = unique, ALONE.format(**words)
         self.update_many_sql = UPDATE.format(**words, locked=LOCKED.format(**many))
         self.delete_sql = DELETE.format(**words, locked=LOCKED.format(**one | {"lock": "FOR UPDATE"}))
         self.snapshot_sql = SNAPSHOT.format(**words)
@@ -443,12 +448,20 @@ class VersionedTable(Generic[Row]):
     ) -> list[Outcome[Row]]:
         """Change all rows or none; each is given as its `id`, its `fields` and its conditions."""
         placed = [{"place": place, **one} for place, one in enumerate(given)]
-        return self._update(connection, self.update_many_sql, placed, entry)
+        is_taking = any(one["fields"].get(self.unique) is not None for one in given)
+        first = [(self.alone_sql, ())] if is_taking else []
+        return self._update(connection, self.update_many_sql, placed, entry, first)
 
     def _update(
-        self, connection: Connection, sql: str, given: Values | Sequence[Values], entry: Entry
+        self,
+        connection: Connection,
+        sql: str,
+        given: Values | Sequence[Values],
+        entry: Entry,
+        first: Sequence[Statement] = (),
     ) -> list[Outcome[Row]]:
-        return _select((list, Outcome, self.row), connection, sql, given, entry, connection.is_preview)
+        parameters = given, entry, connection.is_preview
+        return _select((list, Outcome, self.row), connection, sql, *parameters, first=first)
 
     def delete(
         self, connection: Connection, row_id: UUID, entry: Entry, conditions: Conditions
@@ -485,6 +498,7 @@ def _select(
     sql: str,
     *parameters: Parameter | Values | Sequence[Values],
     prepared: bool = True,
+    first: Sequence[Statement] = (),
 ) -> Any:
     """Read what a statement selects as the first of the kinds, which is generic over the next one, and so on.
 
@@ -493,7 +507,8 @@ def _select(
     given: list[Any] = [
         to_json(one).decode() if isinstance(one, Mapping | list) else one for one in parameters
     ]
-    text = connection.execute(sql, settings.default_currency.code, *given, prepared=prepared)
+    code = settings.default_currency.code
+    text = connection.execute(sql, code, *given, prepared=prepared, first=first)
     if text == OTHER_CURRENCY:
         raise errors.OtherCurrencyError
     try:

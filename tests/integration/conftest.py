@@ -43,10 +43,10 @@ class SavepointConnection(FunctionsConnection):
     def open(self) -> PipelinedConnection:
         return cast("PipelinedConnection", self._driver)
 
-    def execute(self, sql: str, *parameters: Parameter, prepared: bool = True) -> str | None:
+    def execute(self, sql: str, *parameters: Parameter, **options: Any) -> str | None:
         # An error undoes the statement alone, as it does outside of a transaction; so does a preview.
         with self.transaction.begin_nested() as savepoint:
-            text = super().execute(sql, *parameters, prepared=prepared)
+            text = super().execute(sql, *parameters, **options)
             if self.is_preview:
                 savepoint.rollback()
             return text

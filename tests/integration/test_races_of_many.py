@@ -14,6 +14,7 @@ from tests.client import request
 from tests.integration.at_once import PROCESSES, at_once
 from tests.integration.conftest import functions_with, url_of
 from tests.postgres import EMPTY, connected, execute, recorded
+from tests.proxy import Proxy
 
 ROUNDS, RESTORATIONS = 200, 40
 IDS = [f"00000000-0000-4000-8000-{number:012}" for number in range(8)]
@@ -23,6 +24,7 @@ CREATE = """
     INSERT INTO token_bundle_change (bundle_id, version, action, bundle)
     SELECT id, version, 'created', to_jsonb(new) FROM new
 """
+TAKING = recorded(f"UPDATE token_bundle SET code = 'wanted', version = 2 WHERE id = '{IDS[0]}'", "updated")
 GAPS = """
     SELECT bundle_id FROM token_bundle_change GROUP BY bundle_id
     HAVING count(*) <> max(version) OR min(version) <> 1
@@ -134,15 +136,31 @@ def test_the_second_of_two_restorations_changes_nothing(url: str, code: str) -> 
         assert request("GET", f"/{IDS[0]}/history").json["total"] == 4
 
 
+def test_those_that_set_codes_come_one_after_the_other(url: str) -> None:
+    alone = "SELECT pg_advisory_xact_lock('token_bundle'::regclass::oid::bigint)"
+    with Proxy(url) as proxy, functions_with(DATABASE_URL=proxy.url), connected(url) as other:
+        request("GET")
+        before = proxy.round_trips
+        other.run("BEGIN")
+        other.run(alone)
+        other.run(TAKING)
+        free = {"bundles": [{"id": IDS[1], "price": 2, "code": None}]}
+        assert request("PATCH", json_body=free).status == 200
+        ending = threading.Timer(0.3, other.run, ["COMMIT"])
+        ending.start()
+        answer = request("PATCH", json_body={"bundles": [{"id": IDS[2], "code": "wanted"}]})
+        ending.join()
+        assert (answer.status, answer.json["errors"][0]["code"]) == (409, "code_taken")
+        # What waits looks at the codes only afterwards, and has nothing to do again.
+        assert proxy.round_trips - before == 2
+
+
 @pytest.mark.parametrize("ends", ["COMMIT", "ROLLBACK"])
 def test_a_code_that_is_taken_meanwhile_is_named(url: str, ends: str) -> None:
     body = {"bundles": [{"id": IDS[1], "price": 2}, {"id": IDS[2], "code": "wanted"}]}
-    taking = recorded(
-        f"UPDATE token_bundle SET code = 'wanted', version = 2 WHERE id = '{IDS[0]}'", "updated"
-    )
     with functions_with(DATABASE_URL=url), connected(url) as other:
         other.run("BEGIN")
-        other.run(taking)
+        other.run(TAKING)
         ending = threading.Timer(0.3, other.run, [ends])
         ending.start()
         answer = request("PATCH", json_body=body)
