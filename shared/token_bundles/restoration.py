@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from shared import errors
-from shared.changes import Changed
 from shared.database import reading
+from shared.database.versioned import Outcome
 from shared.token_bundles.repository import BUNDLES, with_folded_name
 from shared.token_bundles.schemas.create import TokenBundleCreate
-from shared.token_bundles.schemas.read import BundleAnswer, show_bundle
 from shared.token_bundles.service import CodeTakenError, changing, demanding, set_fields, show_changed
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from shared.changes import Change
+    from shared.changes import Change, Changed
     from shared.database.versioned import Conditions, Snapshot
     from shared.token_bundles.model import TokenBundle
     from shared.token_bundles.schemas.preview import BundlePreview
+    from shared.token_bundles.schemas.read import BundleAnswer
 
 # It may be deleted or brought back between what is read and what is written.
 MAX_ATTEMPTS = 3
@@ -90,8 +90,8 @@ def _revive(
         # Perhaps by this very bundle, which another has just brought back.
         taken = error
     try:
-        with reading(until) as connection:
-            present = BUNDLES.get(connection, row.id)
+        with changing(change, row.id, until=until) as connection:
+            present = Outcome("unchanged", BUNDLES.get(connection, row.id))
     except errors.NotFoundError:
         raise taken or errors.NotFoundError from None
-    return Changed(BundleAnswer(bundle=show_bundle(present)), present.version)
+    return show_changed(change, present, connection.foreseen)

@@ -113,8 +113,9 @@ def test_of_many_restorations_one_is_made(url: str) -> None:
     assert execute(url, GAPS) == []
 
 
+@pytest.mark.parametrize("looks", [False, True])
 @pytest.mark.parametrize("code", ["NULL", "'x'"])
-def test_the_second_of_two_restorations_changes_nothing(url: str, code: str) -> None:
+def test_the_second_of_two_restorations_changes_nothing(url: str, code: str, looks: bool) -> None:
     execute(
         url,
         recorded(f"UPDATE token_bundle SET code = {code}, version = 2 WHERE id = '{IDS[0]}'", "updated"),
@@ -125,14 +126,24 @@ def test_the_second_of_two_restorations_changes_nothing(url: str, code: str) -> 
         "INSERT INTO token_bundle (id, code, name, token_amount, price, is_active, version)"
         f" VALUES ('{IDS[0]}', {code}, 'first', 1, 1, false, 4)"
     )
+    execute(
+        url, recorded(f"UPDATE token_bundle SET name = 'first', version = 2 WHERE id = '{IDS[1]}'", "updated")
+    )
     with functions_with(DATABASE_URL=url), connected(url) as other:
         other.run("BEGIN")
         other.run(recorded(back, "restored"))
         ending = threading.Timer(0.3, other.run, ["COMMIT"])
         ending.start()
-        answer = request("POST", f"/{IDS[0]}/restore", json_body={"version": 2})
+        query = {"validate_only": str(looks)}
+        answer = request("POST", f"/{IDS[0]}/restore", json_body={"version": 2}, query=query)
         ending.join()
-        assert (answer.status, answer.bundle["version"], answer.bundle["name"]) == (200, 4, "first")
+        assert (answer.status, answer.bundle["name"]) == (200, "first")
+        if looks:
+            assert (answer.json["validate_only"], answer.json["changes"]) == (True, {})
+            assert {warned["code"] for warned in answer.json["warnings"]} == {"dominated", "same_name"}
+            assert "etag" not in answer.headers
+        else:
+            assert answer.bundle["version"] == 4
         assert request("GET", f"/{IDS[0]}/history").json["total"] == 4
 
 
