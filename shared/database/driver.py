@@ -25,8 +25,8 @@ from pg8000 import core
 Parameter = str | int | UUID | None
 Statement = tuple[str, Sequence[Parameter]]
 
-# Of a name: it is there already, it is not, its result has changed.
-STALE_PREPARED_STATEMENT = {"42P05", "26000", "0A000"}
+# Of a name: it is not there, its result has changed.
+STALE_PREPARED_STATEMENT = {"26000", "0A000"}
 # How the next transaction begins when this one was refused for what role or database make it by default.
 _BEGIN = {
     "40001": "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
@@ -115,33 +115,34 @@ class PipelinedConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 ha
         `first` and `then` is of the same transaction, which ends with the one flush, and adds its own rows.
         Raises TimeoutError at the time `until` of the monotonic clock.
         """
-        name = _name(sql) if prepared else core.NULL_BYTE
-        anew, bind = _parse(name, sql), _bind(name, parameters)
-        begin, parse = b"", b"" if name in self._prepared else anew
-        if prepared:
-            self._prepared.add(name)
-            # All in one flush, because behind a pooler the next server may know other names.
-            anew = _message(core.CLOSE, core.STATEMENT + name) + anew
+        statements = [*first, (sql, parameters), *then]
+        names = [_name(each) if prepared else core.NULL_BYTE for each, _ in statements]
+        known = self._prepared.intersection(names)
+        self._prepared.update(names if prepared else ())
         self._until = until
-        before = [_unnamed(*one) + core.EXECUTE_MSG for one in first]
-        after = [core.EXECUTE_MSG + _unnamed(*one) for one in then]
+        begin = b""
         while True:
+            messages = [
+                (b"" if name in known else _parse(name, each)) + _bind(name, given) + core.EXECUTE_MSG
+                for name, (each, given) in zip(names, statements, strict=True)
+            ]
             try:
-                return self._flush(sql, begin, *before, parse, bind, *after)
+                return self._flush(sql, begin, *messages)
             except pg8000.DatabaseError as error:
                 code = sqlstate(error)
                 # In these cases nothing was done; each is cured once.
-                if prepared and parse is not anew and code in STALE_PREPARED_STATEMENT:
-                    parse = anew
+                if known and code in STALE_PREPARED_STATEMENT:
+                    known = set()
                 elif not begin and code in _BEGIN:
-                    parse, begin = anew, _unnamed(_BEGIN[code]) + core.EXECUTE_MSG
+                    setting = _parse(core.NULL_BYTE, _BEGIN[code])
+                    begin = setting + _bind(core.NULL_BYTE, ()) + core.EXECUTE_MSG
                 else:
                     raise
 
     def _flush(self, sql: str, *messages: bytes) -> list[str]:
         context = core.Context(sql, columns=[], input_funcs=_ONE_TEXT)
         self.is_settled = False
-        unsent = memoryview(b"".join([*messages, core.EXECUTE_MSG, core.SYNC_MSG]))
+        unsent = memoryview(b"".join([*messages, core.SYNC_MSG]))
         while unsent:
             self._limit_wait()
             unsent = unsent[self._usock.send(unsent) :]
@@ -221,11 +222,9 @@ def _name(sql: str) -> bytes:
 
 @lru_cache
 def _parse(name: bytes, sql: str) -> bytes:
-    return _message(core.PARSE, name + sql.encode() + core.NULL_BYTE + _COUNT.pack(0))
-
-
-def _unnamed(sql: str, parameters: Sequence[Parameter] = ()) -> bytes:
-    return _parse(core.NULL_BYTE, sql) + _bind(core.NULL_BYTE, parameters)
+    # In one flush with all else, because behind a pooler the next server may know other names.
+    close = _message(core.CLOSE, core.STATEMENT + name)
+    return close + _message(core.PARSE, name + sql.encode() + core.NULL_BYTE + _COUNT.pack(0))
 
 
 def _bind(name: bytes, parameters: Sequence[Parameter]) -> bytes:
