@@ -1,7 +1,7 @@
 """What would come of a change, as `validate_only` shows it; imported by requests that ask for that."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 from uuid import UUID
 
@@ -21,59 +21,88 @@ from shared.token_bundles.schemas.read import show_bundle
 from shared.token_bundles.warnings import Figures, warn
 
 # As searches compare a name; one that psql, say, has written is not folded, or as it was.
-FOLDED = """CASE
-            WHEN bundle.name_when_folded = bundle.name THEN bundle.name_folded ELSE lower(bundle.name)
-        END"""
-# Of the state as it would be: how many bundles are active, and what each of some meets among the others.
+FOLDED = "CASE WHEN mine.name_when_folded = mine.name THEN mine.name_folded ELSE lower(mine.name) END"
+# Of the state as it would be, what a bundle meets among the others on sale, which are read once.
 FIGURES = """
-WITH active AS MATERIALIZED (
-    SELECT
-        id, name, price, token_amount, count(*) OVER () AS number,
-        row_number() OVER (ORDER BY price::float8 / token_amount, id) AS place
-    FROM public.token_bundle
-    WHERE is_active
-), mine AS MATERIALIZED (
-    SELECT
-        bundle.*, active.place,
-        coalesce((SELECT number FROM active LIMIT 1), 0) - (active.id IS NOT NULL)::integer AS others,
-        {folded} AS folded
-    FROM public.token_bundle AS bundle
-    LEFT JOIN active ON active.id = bundle.id
-    WHERE bundle.id = ANY ($1::uuid[])
-)
-SELECT json_build_object('active', coalesce((SELECT number FROM active LIMIT 1), 0), 'figures', (
-    SELECT coalesce(json_object_agg(mine.id, met), '{}')
-    FROM mine
-    CROSS JOIN LATERAL (
-        SELECT
-            mine.others,
-            -- The one in the middle without this bundle, or the two.
-            array_agg(ARRAY[other.price::text, other.token_amount::text]) FILTER (
-                WHERE other.place - (coalesce(other.place > mine.place, false))::integer
-                    IN ((mine.others + 1) / 2, mine.others / 2 + 1)
-            ) AS middle,
-            min(other.name) FILTER (
-                WHERE other.token_amount >= mine.token_amount AND other.price <= mine.price
-            ) AS better,
-            min(other.name) FILTER (
-                WHERE other.token_amount <= mine.token_amount AND other.price >= mine.price
-            ) AS worse,
-            mine.folded IN (
-                SELECT {folded} FROM public.token_bundle AS bundle GROUP BY 1 HAVING count(*) > 1
-            ) AS has_twin
-        FROM active AS other
-        WHERE other.id <> mine.id
-    ) AS met
+SELECT json_build_object(given.id, json_build_object(
+    'is_any_active', EXISTS (SELECT FROM public.token_bundle WHERE is_active),
+    'others', met.others, 'median', met.median, 'better', met.better, 'worse', met.worse,
+    'has_twin', EXISTS (
+        SELECT FROM public.token_bundle AS other WHERE other.id <> mine.id AND {folded_other} = {folded}
+    )
 ))::text
+FROM (SELECT $1::uuid AS id) AS given
+LEFT JOIN public.token_bundle AS mine ON mine.id = given.id
+CROSS JOIN LATERAL (
+    SELECT
+        count(*) AS others,
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY other.price::float8 / other.token_amount) AS median,
+        min(other.name COLLATE "C") FILTER (
+            WHERE other.token_amount >= mine.token_amount AND other.price <= mine.price
+        ) AS better,
+        min(other.name COLLATE "C") FILTER (
+            WHERE other.token_amount <= mine.token_amount AND other.price >= mine.price
+        ) AS worse
+    FROM public.token_bundle AS other
+    WHERE other.is_active AND other.id <> mine.id
+) AS met
+""".replace("{folded}", FOLDED).replace("{folded_other}", FOLDED.replace("mine.", "other."))
+# The same of many, without reading all of the others for each: what comes before a bundle by its amount has
+# a price that is no higher, or it has not; and a rank tells which is the middle without the bundle itself.
+FIGURES_OF_MANY = """
+WITH compared AS MATERIALIZED (
+    SELECT
+        bundle.*,
+        min(ARRAY[price, place]) FILTER (WHERE is_active) OVER (
+            ORDER BY token_amount DESC, price, place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ) AS better,
+        max(ARRAY[price, place]) FILTER (WHERE is_active) OVER (
+            ORDER BY token_amount, price DESC, place DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ) AS worse
+    FROM (
+        SELECT
+            id, name, price, token_amount, is_active, {folded} AS folded,
+            price::float8 / token_amount AS per_token, row_number() OVER () AS place
+        FROM public.token_bundle AS mine
+        WHERE is_active OR id = ANY ($1::uuid[])
+    ) AS bundle
+), on_sale AS MATERIALIZED (
+    SELECT count(*) AS number, array_agg(per_token ORDER BY per_token) AS sorted
+    FROM compared
+    WHERE is_active
+)
+SELECT json_object_agg(mine.id, json_build_object(
+    'is_any_active', on_sale.number > 0,
+    'others', among.others, 'better', better.name, 'worse', worse.name,
+    'median', (
+        SELECT avg(sorted[middle + coalesce(middle >= among.rank, false)::integer])
+        FROM unnest(ARRAY[(among.others + 1) / 2, among.others / 2 + 1]) AS middle
+    ),
+    'has_twin', mine.folded IN (
+        SELECT {folded} FROM public.token_bundle AS mine GROUP BY 1 HAVING count(*) > 1
+    )
+))::text
+FROM on_sale
+CROSS JOIN compared AS mine
+CROSS JOIN LATERAL (
+    SELECT
+        on_sale.number - mine.is_active::integer AS others,
+        CASE WHEN mine.is_active THEN width_bucket(mine.per_token, on_sale.sorted) END AS rank
+) AS among
+LEFT JOIN compared AS better ON better.place = mine.better[2] AND mine.better[1] <= mine.price
+LEFT JOIN compared AS worse ON worse.place = mine.worse[2] AND mine.worse[1] >= mine.price
+WHERE mine.id = ANY ($1::uuid[])
 """.replace("{folded}", FOLDED)
 # What only a change that is made has.
 UNKNOWN = {"version", "updated_at"}
 UNKNOWN_OF_NEW = {"id", "created_at", *UNKNOWN}
 
 
-def foresee(bundle_ids: Iterable[UUID]) -> Statement:
+def foresee(*bundle_ids: UUID) -> Statement:
     """Write the statement that selects the figures of bundles once they are changed."""
-    return FIGURES, [f"{{{','.join(map(str, bundle_ids))}}}"]
+    if len(bundle_ids) == 1:
+        return FIGURES, bundle_ids
+    return FIGURES_OF_MANY, [f"{{{','.join(map(str, bundle_ids))}}}"]
 
 
 def show_preview(outcome: Outcome[TokenBundle], foreseen: str, *, is_new: bool) -> BundlePreview:
@@ -100,7 +129,7 @@ def show_deletion(before: TokenBundle | None, foreseen: str, message: str) -> De
         "validate_only": True,
         "message": message,
         "changes": show_differences(show_editable_fields(before), {}),
-        "warnings": warn(before, None, Figures(active=json.loads(foreseen)["active"])),
+        "warnings": warn(before, None, Figures(**next(iter(json.loads(foreseen).values())))),
     }
 
 
@@ -112,14 +141,9 @@ def _show(
     before = after if outcome.outcome in {"replayed", "unchanged"} else outcome.before
     bundle = {name: value for name, value in show_bundle(after).items() if name not in unknown}
     changes = show_differences(show_editable_fields(before), show_editable_fields(after))
+    # There are no figures of what an idempotency key has created before.
+    figures = Figures(**foreseen.get(str(after.id), {}))
     warnings: list[Warned] = [
-        {**warned, "pointer": place + warned["pointer"]}
-        for warned in warn(before, after, _figures(foreseen, after.id))
+        {**warned, "pointer": place + warned["pointer"]} for warned in warn(before, after, figures)
     ]
     return cast("TokenBundlePreview", bundle), changes, warnings
-
-
-def _figures(foreseen: dict[str, Any], bundle_id: UUID) -> Figures:
-    # There are none of a bundle that is as it was, because a key is replayed.
-    met = foreseen["figures"].get(str(bundle_id), {})
-    return Figures(active=foreseen["active"], **met)

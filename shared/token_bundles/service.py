@@ -124,7 +124,7 @@ def changing(change: Change, *bundle_ids: UUID, until: float | None = None) -> I
         # Most cold starts are for other requests.
         from shared.token_bundles.preview import foresee  # noqa: PLC0415
 
-        preview = foresee(bundle_ids)
+        preview = foresee(*bundle_ids)
     try:
         with writing(preview, until) as connection:
             yield connection

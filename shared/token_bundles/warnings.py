@@ -1,30 +1,30 @@
 """What is worth a second look in a change of a bundle, and forbids nothing."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from fractions import Fraction
+from math import isclose
 
 from shared.settings import currency
 from shared.token_bundles.model import TokenBundle
 from shared.token_bundles.schemas.preview import Warned, WarningCode
 
 FEWEST_TO_COMPARE = 3
-
-Rational = Decimal | Fraction
+# A price per token is known to some 15 digits: what differs less is alike.
+ALIKE = 1e-14
 
 
 @dataclass
 class Figures:
-    """What a bundle meets in the state as it would be, in which so many are active.
+    """What a bundle meets in the state as it would be.
 
-    `middle` are price and token amount of the one or two `others` that are active and in the middle by their
-    price per token; `better` and `worse` are names of others that give no less for no more, or the reverse.
+    `others` is how many are active without it, `median` their price per token; `better` and `worse` are names
+    of others that give no less for no more, or the reverse.
     """
 
-    active: int
+    is_any_active: bool = True
     others: int = 0
-    middle: Sequence[tuple[str, str]] | None = None
+    median: float | None = None
     better: str | None = None
     worse: str | None = None
     has_twin: bool = False
@@ -33,7 +33,7 @@ class Figures:
 def warn(before: TokenBundle | None, after: TokenBundle | None, figures: Figures) -> list[Warned]:
     """Return the warnings of a change, of which there is nothing before a creation and after a deletion."""
     warnings = [] if after is None else list(_warnings_of_what_is(before, after, figures))
-    if not figures.active and before and before.is_active and not (after and after.is_active):
+    if not figures.is_any_active and before and before.is_active and not (after and after.is_active):
         pointer = "" if after is None else "/is_active"
         warnings.append(_warned("last_active", pointer, "It is the last one on sale: nothing would be left."))
     return warnings
@@ -42,15 +42,13 @@ def warn(before: TokenBundle | None, after: TokenBundle | None, figures: Figures
 def _warnings_of_what_is(
     before: TokenBundle | None, after: TokenBundle, figures: Figures
 ) -> Iterator[Warned]:
-    if before and _is_far(after.price, before.price):
-        was, will_be = (_amount(Fraction(price), after) for price in (before.price, after.price))
+    if before and _is_far(float(after.price), float(before.price)):
+        was, will_be = (_amount(bundle.price, bundle) for bundle in (before, after))
         yield _warned("price_changed_much", "/price", f"The price goes from {was} to {will_be}.")
-    if figures.middle and figures.others >= FEWEST_TO_COMPARE:
-        per_token = Fraction(after.price) / after.token_amount
-        prices = [Fraction(price) / int(tokens) for price, tokens in figures.middle]
-        median = sum(prices, Fraction()) / len(prices)
-        if _is_far(per_token, median):
-            own, usual = (_amount(1000 * price, after) for price in (per_token, median))
+    if figures.median is not None and figures.others >= FEWEST_TO_COMPARE:
+        per_token = float(after.price) / after.token_amount
+        if _is_far(per_token, figures.median):
+            own, usual = (_amount(1000 * price, after) for price in (per_token, figures.median))
             detail = f"1,000 tokens cost {own}; in the middle of the others on sale they cost {usual}."
             yield _warned("price_per_token_unusual", "/price", detail)
     if figures.better is not None:
@@ -67,14 +65,15 @@ def _warned(code: WarningCode, pointer: str, detail: str) -> Warned:
     return {"code": code, "pointer": pointer, "detail": detail}
 
 
-def _is_far(price: Rational, usual: Rational) -> bool:
-    return price > 2 * usual or 2 * price < usual
+def _is_far(price: float, usual: float) -> bool:
+    return price * (1 - ALIKE) > 2 * usual or 2 * price < usual * (1 - ALIKE)
 
 
-def _amount(amount: Fraction, bundle: TokenBundle) -> str:
+def _amount(amount: Decimal | float, bundle: TokenBundle) -> str:
     """Write an amount of the bundle's currency, a small one with two digits that are not 0."""
     known = currency(bundle.currency)
     decimals = known.decimals if known else 2
-    while 0 < amount < 10 * Fraction(1, 10**decimals) and amount.limit_denominator(10**decimals) != amount:
+    exact = float(amount)
+    while 0 < exact < 10 * 10**-decimals and not isclose(round(exact, decimals), exact, rel_tol=ALIKE):
         decimals += 1
-    return f"{Decimal(amount.numerator) / amount.denominator:,.{decimals}f} {bundle.currency}"
+    return f"{amount:,.{decimals}f} {bundle.currency}"

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from statistics import fmean
 from uuid import UUID
 
 import pytest
@@ -24,15 +25,15 @@ BUNDLE = TokenBundle(
     created_at=NOW,
     updated_at=NOW,
 )
-ALONE = Figures(active=1)
+ALONE = Figures()
 
 
 def priced(price: str, tokens: int = 1000) -> TokenBundle:
     return replace(BUNDLE, price=Decimal(price), token_amount=tokens)
 
 
-def among(*middle: tuple[str, str], others: int = 3) -> Figures:
-    return Figures(active=4, others=others, middle=middle)
+def among(*middle: tuple[int | float, int], others: int = 3) -> Figures:
+    return Figures(others=others, median=fmean(price / tokens for price, tokens in middle))
 
 
 @pytest.mark.parametrize(
@@ -61,28 +62,28 @@ def test_a_new_price_has_not_changed() -> None:
 @pytest.mark.parametrize(
     ("price", "tokens", "figures", "detail"),
     [
-        ("20", 1000, among(("10", "1000")), None),
+        ("20", 1000, among((10, 1000)), None),
         (
-            "20.01", 1000, among(("10", "1000")),
+            "20.01", 1000, among((10, 1000)),
             "1,000 tokens cost 20.01 EUR; in the middle of the others on sale they cost 10.00 EUR.",
         ),
-        ("5", 1000, among(("10", "1000")), None),
+        ("5", 1000, among((10, 1000)), None),
         (
-            "4.99", 1000, among(("10", "1000")),
+            "4.99", 1000, among((10, 1000)),
             "1,000 tokens cost 4.99 EUR; in the middle of the others on sale they cost 10.00 EUR.",
         ),
-        ("20.01", 1000, among(("10", "1000"), others=2), None),
-        # Twice the mean of two thirds and a third is a third as often as one: no float would know.
-        ("1", 1, among(("1", "3"), ("2", "3"), others=4), None),
+        ("20.01", 1000, among((10, 1000), others=2), None),
+        # Twice the mean of a third and two thirds, which no float is.
+        ("1", 1, among((1, 3), (2, 3), others=4), None),
         (
-            "1.01", 1, among(("1", "3"), ("2", "3"), others=4),
+            "1.01", 1, among((1, 3), (2, 3), others=4),
             "1,000 tokens cost 1,010.00 EUR; in the middle of the others on sale they cost 500.00 EUR.",
         ),
         (
-            "0", 1000, among(("0.01", "1000000")),
+            "0", 1000, among((0.01, 1_000_000)),
             "1,000 tokens cost 0.00 EUR; in the middle of the others on sale they cost 0.00001 EUR.",
         ),
-        ("0", 1000, among(("0", "1000")), None),
+        ("0", 1000, among((0, 1000)), None),
     ],
 )  # fmt: skip
 def test_price_per_token_unusual(price: str, tokens: int, figures: Figures, detail: str | None) -> None:
@@ -93,13 +94,13 @@ def test_price_per_token_unusual(price: str, tokens: int, figures: Figures, deta
 @pytest.mark.parametrize(
     ("figures", "detail"),
     [
-        (Figures(active=2, better="Big"), "“Big” gives at least as many tokens for at most this price."),
+        (Figures(better="Big"), "“Big” gives at least as many tokens for at most this price."),
         (
-            Figures(active=2, worse="Small"),
+            Figures(worse="Small"),
             "It gives at least as many tokens as “Small”, for at most the price of that.",
         ),
         (
-            Figures(active=3, better="Big", worse="Small"),
+            Figures(better="Big", worse="Small"),
             "“Big” gives at least as many tokens for at most this price.",
         ),
     ],
@@ -109,28 +110,28 @@ def test_dominated(figures: Figures, detail: str) -> None:
 
 
 def test_same_name() -> None:
-    (found,) = warn(BUNDLE, BUNDLE, Figures(active=2, has_twin=True))
+    (found,) = warn(BUNDLE, BUNDLE, Figures(has_twin=True))
     assert tuple(found.values()) == ("same_name", "/name", "Another bundle is called “Starter”, too.")
 
 
 @pytest.mark.parametrize(
     ("before", "after", "active", "pointer"),
     [
-        (BUNDLE, replace(BUNDLE, is_active=False), 0, "/is_active"),
-        (BUNDLE, None, 0, ""),
-        (BUNDLE, replace(BUNDLE, is_active=False), 1, None),
-        (BUNDLE, None, 1, None),
-        (replace(BUNDLE, is_active=False), None, 0, None),
-        (replace(BUNDLE, is_active=False), replace(BUNDLE, is_active=False), 0, None),
-        (None, replace(BUNDLE, is_active=False), 0, None),
+        (BUNDLE, replace(BUNDLE, is_active=False), False, "/is_active"),
+        (BUNDLE, None, False, ""),
+        (BUNDLE, replace(BUNDLE, is_active=False), True, None),
+        (BUNDLE, None, True, None),
+        (replace(BUNDLE, is_active=False), None, False, None),
+        (replace(BUNDLE, is_active=False), replace(BUNDLE, is_active=False), False, None),
+        (None, replace(BUNDLE, is_active=False), False, None),
     ],
 )
 def test_last_active(
-    before: TokenBundle | None, after: TokenBundle | None, active: int, pointer: str | None
+    before: TokenBundle | None, after: TokenBundle | None, active: bool, pointer: str | None
 ) -> None:
     detail = "It is the last one on sale: nothing would be left."
     expected = [] if pointer is None else [("last_active", pointer, detail)]
-    assert [tuple(one.values()) for one in warn(before, after, Figures(active=active))] == expected
+    assert [tuple(one.values()) for one in warn(before, after, Figures(is_any_active=active))] == expected
 
 
 def test_an_amount_has_the_decimals_of_its_currency() -> None:
