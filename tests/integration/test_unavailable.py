@@ -530,7 +530,7 @@ class TestEveryAnswerBelongsToItsQuestion:
 
     @pytest.mark.parametrize("fault", [Fault.DROP, Fault.RESET, Fault.MUTE])
     def test_after_a_broken_answer(self, proxy: Proxy, committed: dict[str, Any], fault: Fault) -> None:
-        for number in range(5):
+        for number in range(2):
             assert get(committed).bundle == committed
             proxy.on_server(committed["id"].encode(), fault)
             lost_twice(lambda: get(committed), proxy)
