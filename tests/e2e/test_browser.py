@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from selenium.common.exceptions import StaleElementReferenceException
-from selenium.webdriver import Chrome, ChromeOptions
+from selenium.webdriver import ActionChains, Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
@@ -128,9 +128,35 @@ def rows(browser: Chrome) -> list[str]:
     return [row.text.partition(" Edit")[0] for row in browser.find_elements(By.CSS_SELECTOR, "#bundles tr")]
 
 
-def names(gateway: Gateway) -> list[str]:
+def listed(gateway: Gateway) -> list[dict[str, Any]]:
     with gateway.client(gateway.token()) as client:
-        return [item["name"] for item in client.get(BUNDLES).json()["items"]]
+        items: list[dict[str, Any]] = client.get(BUNDLES).json()["items"]
+        return items
+
+
+def names(gateway: Gateway) -> list[str]:
+    return [item["name"] for item in listed(gateway)]
+
+
+def prices(gateway: Gateway) -> list[str]:
+    return [item["price"] for item in listed(gateway)]
+
+
+def drag(browser: Chrome, name: str, onto: str) -> None:
+    row = "//tr[contains(., '{}')]//*[@class='handle']"
+    source, target = (browser.find_element(By.XPATH, row.format(each)) for each in (name, onto))
+    ActionChains(browser).drag_and_drop(source, target).perform()
+
+
+def look(browser: Chrome, percent: str, reason: str) -> None:
+    fill(browser, "percent", percent)
+    fill(browser, "reason", reason)
+    click(browser, "Look first")
+    says(browser, "Nothing is changed yet")
+
+
+def lines(browser: Chrome) -> list[str]:
+    return [line.text for line in browser.find_elements(By.CSS_SELECTOR, "#preview li")]
 
 
 def keep(browser: Chrome, name: str) -> None:
@@ -157,7 +183,7 @@ class TestFrontend:
         assert rows(browser) == names(gateway) == []
 
     def test_the_browser_asked_before_it_sent(self, gateway: Gateway, frontend: str) -> None:
-        assert f"OPTIONS {BUNDLES}?sort=name&per_page=100 → 204" in gateway.output.read_text()
+        assert f"OPTIONS {BUNDLES}?per_page=100 → 204" in gateway.output.read_text()
 
     def test_a_second_edit_does_not_undo_the_first(
         self, browser: Chrome, gateway: Gateway, frontend: str
@@ -217,6 +243,98 @@ class TestFrontend:
         assert any("blocked by CORS policy" in message for message in logged(browser))
         assert names(gateway) == []
         keep(browser, "6-another-origin")
+
+
+class TestManyAtOnce:
+    @pytest.fixture(autouse=True)
+    def three(self, browser: Chrome, gateway: Gateway, frontend: str) -> None:
+        for name, amount, price in (("Small", "1000", "5"), ("Middle", "2000", "9"), ("Large", "4000", "16")):
+            create(browser, name, amount, price)
+            find(browser, "#bundles", name)
+
+    def test_two_are_dragged_into_another_order(
+        self, browser: Chrome, gateway: Gateway, frontend: str
+    ) -> None:
+        assert names(gateway) == ["Large", "Middle", "Small"]
+        drag(browser, "Small", "Large")
+        drag(browser, "Large", "Middle")
+        click(browser, "Save order")
+        says(browser, "Moved 2")
+        assert names(gateway) == ["Small", "Middle", "Large"]
+        assert [item["version"] for item in listed(gateway)] == [1, 2, 2]
+        keep(browser, "9-dragged")
+
+        browser.get(frontend)
+        says(browser, "Listed")
+        assert [row.split()[0] for row in rows(browser)] == ["Small", "Middle", "Large"]
+
+    def test_an_order_that_was_made_of_what_has_changed_is_refused(
+        self, browser: Chrome, gateway: Gateway
+    ) -> None:
+        with gateway.client(gateway.token()) as client:
+            client.patch(f"{BUNDLES}/{listed(gateway)[0]['id']}", json={"price": "15"})
+        drag(browser, "Small", "Large")
+        click(browser, "Save order")
+        assert "Nothing has been changed" in says(browser, "409: ")
+        assert names(gateway) == ["Large", "Middle", "Small"]
+        keep(browser, "10-order-refused")
+
+    def test_prices_are_raised_after_a_look(self, browser: Chrome, gateway: Gateway) -> None:
+        look(browser, percent="150", reason="Energy costs")
+        assert lines(browser)[:3] == [
+            "Large: 16.00 → 40.00", "Middle: 9.00 → 22.50", "Small: 5.00 → 12.50"
+        ]  # fmt: skip
+        assert "Middle: The price goes from 9.00 EUR to 22.50 EUR." in lines(browser)
+        assert prices(gateway) == ["16.00", "9.00", "5.00"]
+        keep(browser, "11-looked-first")
+
+        click(browser, "Raise prices")
+        says(browser, "Raised")
+        assert prices(gateway) == ["40.00", "22.50", "12.50"]
+        with gateway.client(gateway.token()) as client:
+            entries = client.get(f"{BUNDLES}/history", params={"action": "updated"}).json()["items"]
+        assert [entry["reason"] for entry in entries] == ["Energy costs"] * 3
+        assert len({entry["request_id"] for entry in entries}) == 1
+
+    def test_what_was_only_looked_at_is_not_changed(self, browser: Chrome, gateway: Gateway) -> None:
+        look(browser, percent="10", reason="")
+        assert len(lines(browser)) == 3
+        click(browser, "Cancel")
+        says(browser, "Cancelled")
+        assert [item["version"] for item in listed(gateway)] == [1, 1, 1]
+
+
+class TestHistory:
+    @pytest.fixture(autouse=True)
+    def one(self, browser: Chrome, frontend: str) -> None:
+        create(browser, "Weekend", "2000", "2.5")
+        find(browser, "#bundles", "Weekend")
+
+    def test_the_last_change_is_undone(self, browser: Chrome) -> None:
+        edit(browser)
+        fill(browser, "new_price", "25")
+        click(browser, "Save")
+        says(browser, 'Saved as "2"')
+        assert rows(browser) == ["Weekend 2000 tokens 25.00 EUR"]
+        click(browser, "Undo")
+        says(browser, "Weekend is as it was")
+        assert rows(browser) == ["Weekend 2000 tokens 2.50 EUR"]
+
+    def test_a_creation_cannot_be_undone(self, browser: Chrome) -> None:
+        click(browser, "Undo")
+        says(browser, "There is nothing to undo")
+
+    def test_a_deleted_one_is_restored_from_the_feed(self, browser: Chrome) -> None:
+        click(browser, "Delete")
+        says(browser, "The token bundle is deleted.")
+        click(browser, "Show deleted")
+        assert find(browser, "#gone li").text == "Weekend Restore"
+        keep(browser, "12-deleted")
+
+        click(browser, "Restore")
+        says(browser, "Weekend is as it was")
+        assert rows(browser) == ["Weekend 2000 tokens 2.50 EUR inactive"]
+        keep(browser, "13-restored")
 
 
 class TestDocs:
