@@ -61,12 +61,18 @@ def live_through_a_bundle(name: str, subject: str = "admin-1") -> None:
         assert changed == bundle
         ask(412, "PATCH", path, json_body=fields, headers=tag)
 
+    many = {"bundles": [{"id": bundle["id"], "code": f"code-{uuid.uuid4()}"}]}
+    looked = ask(200, "PATCH", json_body=many, query={"validate_only": "true"}).json
+    assert ask(200, "GET", path).bundle == bundle
+    (bundle,) = ask(200, "PATCH", json_body=many).json["bundles"]
+    assert bundle == bundle | looked["bundles"][0] | {"version": 6}
+
     listed = ask(200, "GET", query={"q": name}).json
     assert (listed["total"], listed["items"]) == (1, [bundle])
     ask(200, "DELETE", path)
     ask(404, "GET", path)
     history = ask(200, "GET", f"{path}/history").json["items"]
-    actions = ["deleted", "activated", "deactivated", "updated", "updated", "created"]
+    actions = ["deleted", "updated", "activated", "deactivated", "updated", "updated", "created"]
     assert [entry["action"] for entry in history] == actions
-    assert [entry["version"] for entry in history] == [6, 5, 4, 3, 2, 1]
+    assert [entry["version"] for entry in history] == [7, 6, 5, 4, 3, 2, 1]
     assert {entry["changed_by"] for entry in history} == {subject}
