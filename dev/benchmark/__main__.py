@@ -52,7 +52,10 @@ def main() -> None:
 
 def _measure(url: str, scratch: Path, progress: Progress, *, quick: bool) -> Iterator[tuple[str, Figures]]:
     yield "A warm request, in microseconds", warm.measure(url, 2 if quick else 12, progress)
-    yield "Many at once, and only looked at, in microseconds", many.measure(20 if quick else 200, progress)
+    yield (
+        "Many at once, and only looked at, in microseconds",
+        many.measure(url, 20 if quick else 200, progress),
+    )
     yield "A cold start and its first request", cold.measure(url, scratch, 1 if quick else 9, progress)
     yield "Artifacts, zipped", artifact.sizes()
     if not quick:

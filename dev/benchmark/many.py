@@ -7,6 +7,7 @@ from statistics import median
 from rich.progress import Progress
 
 from dev.benchmark import Figures
+from dev.benchmark.growth import SIZES, fill
 from dev.benchmark.requests import Request, ask_ours, requests
 
 MANY = 100
@@ -14,8 +15,9 @@ WARM_UP = 10
 LOOK = {"validate_only": "true"}
 
 
-def measure(times: int, progress: Progress) -> Figures:
-    """Time single changes, changes of a hundred and previews in turn, among the bundles that are there."""
+def measure(database_url: str, times: int, progress: Progress) -> Figures:
+    """Time single changes, changes of a hundred and previews in turn, among a thousand bundles."""
+    fill(database_url, SIZES[0])
     routes = requests(ask_ours)
     ids = [json.loads(ask_ours(routes["POST"]()).body)["bundle"]["id"] for _ in range(MANY)]
     prices = (f"{number}.10" for number in itertools.count(1))
