@@ -60,8 +60,8 @@ SAMPLES = {
 # a field in it.
 ALWAYS = "always"
 ERRORS: dict[type[ApiError], str] = {
-    UnauthorizedError: ALWAYS,
-    ForbiddenError: ALWAYS,
+    UnauthorizedError: "a token",
+    ForbiddenError: "a token",
     NotFoundError: "path",
     ChangedMeanwhileError: "If-Match",
     VersionConflictError: "AsRead",
@@ -129,10 +129,7 @@ class _Writer:
                 else {}
             ),
             "responses": self._responses(endpoint, parameters, body, [*map(self._content, answers)]),
-            "description": f"Needs a token with the scope `{route.scopes[0]}`.",
-            # The tag is the resource, and so is what a scope begins with.
-            "tags": [route.scopes[0].partition(":")[0]],
-            "security": [{"jwt": list(route.scopes)}],
+            **_access(route),
         }
 
     def _parameters(self, endpoint: Endpoint) -> tuple[list[dict[str, Any]], Any]:
@@ -168,11 +165,13 @@ class _Writer:
     ) -> dict[str, Any]:
         has = {ALWAYS, *(parameter[key] for parameter in parameters for key in ("in", "name"))}
         has |= {"body", body.__name__} if body else set()
+        has |= {"a token"} if endpoint.access != "anyone" else set()
         has |= {"AsRead"} if body and issubclass(body, AsRead) else set()
         is_conditional = "If-Match" in {*has, *endpoint.refuses}
         has |= {"a version"} if is_conditional and endpoint.access == "write" else set()
         content, *preview = contents
-        headers = ["ETag"] if self._is_versioned(content) else []
+        is_public = endpoint.access == "anyone"
+        headers = ["ETag", "Vary"] if is_public else ["ETag"] if self._is_versioned(content) else []
         headers += ["Location"] if endpoint.status == HTTPStatus.CREATED else []
         headers += [REPLAYED] if "Idempotency-Key" in has else []
         if preview and endpoint.status == HTTPStatus.OK:
@@ -189,8 +188,8 @@ class _Writer:
             told = {"description": "What would come of it, with `validate_only`.", "content": preview[0]}
             responses["200"] = told | _headers([REPLAYED] if REPLAYED in headers else [])
         annotations = endpoint.function.__annotations__.values()
-        if ConditionsOfRead in annotations:
-            responses["304"] = {"description": "The caller has the current version."} | _headers(["ETag"])
+        if is_public or ConditionsOfRead in annotations:
+            responses["304"] = {"description": "The caller has the current version."} | _headers(headers)
         if invalid := {name: errors for name, errors in self.invalid.items() if name in has}:
             responses["400"] = _invalid_response(invalid)
             if "path" in has:
@@ -250,6 +249,19 @@ class _Writer:
         within = [part.get("$ref", "") for part in self.schemas[name]["properties"].values()]
         schemas = [self.schemas[reference.removeprefix(REFERENCE)] for reference in within if reference]
         return any("version" in schema["properties"] for schema in schemas)
+
+
+def _access(route: Route) -> dict[str, Any]:
+    if not route.authorized:
+        return {"description": "Needs no token.", "tags": ["shop"], "security": []}
+    (scope,) = route.scopes
+    # The tag is the resource, and so is what a scope begins with.
+    resource = scope.partition(":")[0]
+    return {
+        "description": f"Needs a token with the scope `{scope}`.",
+        "tags": [resource],
+        "security": [{"jwt": [scope]}],
+    }
 
 
 def _sample(schema: dict[str, Any]) -> Any:

@@ -21,8 +21,9 @@ def sample_events(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
             operation = document["paths"][route.path][route.method.lower()]
             content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
             body = json.dumps(content["example"]) if content else ""
-            resource = route.scopes[0].partition(":")[0]
-            claims = {"sub": "admin-1", "scope": f"{resource}:read {resource}:write"}
+            resource = "".join(route.scopes).partition(":")[0]
+            caller = {"sub": "admin-1", "scope": f"{resource}:read {resource}:write"}
+            claims = caller if route.authorized else None
             event = sample_event(route, re.sub("{.+?}", NO_ID, route.path), body=body, claims=claims)
             event["requestContext"] |= NOW
             del event["headers"]["x-amzn-trace-id"]

@@ -97,6 +97,9 @@ class Settings:
     # Whether a change must name the version that it means, so that nobody undoes what they have not seen.
     require_if_match = cached_property(lambda _: _one_of("REQUIRE_IF_MATCH", "false", "true") == "true")
 
+    # Seconds for which the shop's answers may be kept.
+    catalogue_max_age = cached_property(lambda _: math.ceil(_seconds("CATALOGUE_MAX_AGE", 60)))
+
     # What the issuer of the tokens calls the scopes of reads and of changes.
     read_scope = cached_property(lambda _: os.environ.get("READ_SCOPE") or "token-bundles:read")
     write_scope = cached_property(lambda _: os.environ.get("WRITE_SCOPE") or "token-bundles:write")

@@ -14,6 +14,9 @@ from dev.gateway.template import Route, local_template
 BUNDLES = "/api/v1/admin/token-bundles"
 READ = "token-bundles:read"
 WRITE = "token-bundles:write"
+CATALOGUE = "/api/v1/token-bundles"
+# What anyone may ask for, without a token.
+PUBLIC = {f"GET {CATALOGUE}", f"GET {CATALOGUE}/{{bundle_id}}", f"GET {CATALOGUE}/{{proxy+}}"}
 TEMPLATE = local_template()
 REQUEST_ID = "JKJaXmPLvHcESHA="
 

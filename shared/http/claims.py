@@ -29,6 +29,11 @@ def authenticate(event: Event, scope: str) -> Caller:
     return caller
 
 
+def anyone(event: Event) -> Caller:
+    """Return a caller of whom nothing is known."""
+    return Caller(None, None, request_id(event))
+
+
 def _claims(event: Event) -> Mapping[str, Any]:
     claims: Any = event
     for name in ("requestContext", "authorizer", "jwt", "claims"):

@@ -24,6 +24,8 @@ NOT_CURRENT = Header("If-None-Match", "Go on only if none of these entity tags i
 CHANGED = Header("If-None-Match", "Answer 304 if one of these entity tags is current.")
 HEADERS = {"expected": "if-match", "excluded": "if-none-match"}
 WEAKENED = "A proxy has weakened the entity tag in If-Match on its way (W/), so that it fits no version."
+# Of what anyone may read, whose entity tag is made of the body.
+KnownTags = Annotated[str, CHANGED]
 # None stands for all.
 Versions = frozenset[int] | None
 
@@ -45,6 +47,13 @@ def _versions(header: str, prefix: str = "", *, strict: bool = True) -> Versions
         return frozenset()
     tags = [tag.removeprefix(prefix) for tag in re.findall(TAG, header)]
     return frozenset(int(version[1]) for version in map(TAG_OF_A_VERSION.fullmatch, tags) if version)
+
+
+def is_known(tag: str, header: str) -> bool:
+    """Tell whether a strong entity tag is among those of an If-None-Match, compared weakly."""
+    given = header.strip()
+    is_list = TAGS.fullmatch(given)
+    return given == "*" or bool(is_list and tag in (one.removeprefix("W/") for one in re.findall(TAG, given)))
 
 
 _weakly = partial(_versions, prefix="W/")

@@ -10,7 +10,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from shared import cold_start
 from shared.errors import ApiError
-from shared.http.claims import Event, authenticate, request_id
+from shared.http.claims import Event, anyone, authenticate, request_id
 from shared.http.conditional import explained
 from shared.http.parameters import Parameters
 from shared.http.problems import problem
@@ -21,7 +21,7 @@ from shared.settings import METRICS_NAMESPACE, settings
 metrics = Metrics(namespace=METRICS_NAMESPACE, service=settings.service_name)
 
 Function = Callable[..., Response[Any]]
-Access = Literal["read", "write"]
+Access = Literal["read", "write", "anyone"]
 
 
 @dataclass
@@ -61,7 +61,7 @@ class Endpoint:
         log = logger.info if status >= HTTPStatus.BAD_REQUEST else logger.debug
         log("answered", route=event.get("routeKey"), status=status)
         done = status < HTTPStatus.MULTIPLE_CHOICES and REPLAYED not in response.headers
-        metric = self.metric if done else response.metric
+        metric = (self.metric if done else None) or response.metric
         if metric and response.is_counted:
             metrics.add_metric(metric, MetricUnit.Count, 1)
             metrics.add_dimensions(service=settings.service_name, function=self.name)
@@ -71,7 +71,8 @@ class Endpoint:
     def _respond(self, event: Event) -> Response[Any]:
         is_preview = False
         try:
-            arguments = self.parameters.arguments(event, authenticate(event, self.scope))
+            caller = anyone(event) if self.access == "anyone" else authenticate(event, self.scope)
+            arguments = self.parameters.arguments(event, caller)
             is_preview = any(getattr(one, "validate_only", False) for one in arguments.values())
             response = _relative_to(event, self.function(**arguments))
             # Nothing has been created.
@@ -92,7 +93,7 @@ def endpoint(
     raises: Sequence[type[ApiError]] = (),
     refuses: Sequence[str] = (),
 ) -> Callable[[Function], Endpoint]:
-    """Make a function the handler of requests whose token has the scope for such access.
+    """Make a function the handler of requests whose token has the scope for such access, or of anyone's.
 
     `metric` counts what was done; `raises` are the errors of its own that the API's document tells, `refuses`
     the headers that it cannot take.

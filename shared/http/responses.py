@@ -1,5 +1,6 @@
 """Responses of 200 and up."""
 
+import hashlib
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -7,7 +8,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from pydantic_core import to_json
 
 from shared.errors import ChangedMeanwhileError
-from shared.http.conditional import ConditionsOfRead
+from shared.http.conditional import ConditionsOfRead, is_known
+from shared.settings import settings
 
 REPLAYED = "Idempotency-Replayed"
 
@@ -52,6 +54,16 @@ def respond(
             if conditions.excluded is None or version in conditions.excluded:
                 return Response(None, headers, HTTPStatus.NOT_MODIFIED)
     return Response(body, headers)
+
+
+def respond_to_anyone(body: str, known: str, *, metric: str | None = None) -> Response[Any]:
+    """Respond with JSON that may be kept for a while, or with 304 when the caller has it."""
+    tag = f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
+    kept = f"public, max-age={settings.catalogue_max_age}, stale-while-revalidate=300"
+    headers = {"ETag": tag, "Cache-Control": kept, "Vary": "Origin"}
+    if is_known(tag, known):
+        return Response(None, headers, HTTPStatus.NOT_MODIFIED, metric=metric)
+    return Response(body, headers, metric=metric)
 
 
 def respond_to_change(

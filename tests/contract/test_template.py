@@ -13,7 +13,7 @@ import yaml
 from dev.gateway.template import load_document
 from dev.local import ROOT, TEMPLATE
 from shared.settings import Settings
-from tests.client import READ
+from tests.client import PUBLIC, READ
 
 Document = dict[str, Any]
 Check = Callable[[Document], Iterator[str]]
@@ -37,7 +37,7 @@ NETWORK = {
 }
 # By default Postgres takes 100 and keeps three of them for superusers; people and monitoring want some, too.
 CONNECTIONS, CONNECTIONS_OF_OTHERS = 100, 13
-PLANNED_ENDPOINTS, MIGRATIONS_AT_ONCE = 16, 2
+PLANNED_ENDPOINTS, PUBLIC_ENDPOINTS, MIGRATIONS_AT_ONCE = 13, 2, 2
 WITH_WILDCARDS = {*NETWORK, ("s3:PutObject", CLOUDFORMATION_ANSWERS)}
 
 
@@ -133,6 +133,10 @@ def each_route_wants_a_token_with_its_scope(document: Document) -> Iterator[str]
             yield "The API checks no token by default."
     for name, route in routes(document):
         auth = route.get("Auth", {})
+        if f"{route['Method']} {route['Path']}" in PUBLIC:
+            if auth != {"Authorizer": "NONE"} or not route.get("RouteSettings"):
+                yield f"{name} wants a token, or has no throttling of its own."
+            continue
         if "Authorizer" in auth:
             yield f"{name} has another authorizer than the default."
         scope = "${ReadScope}" if route["Method"] == "GET" else "${WriteScope}"
@@ -170,11 +174,17 @@ def each_function_has_its_own_concurrency(document: Document) -> Iterator[str]:
         yield f"{name} can use up the account's concurrency, or cannot do without its own."
 
 
+def endpoints_of_admins(document: Document) -> set[str]:
+    return {name for name, route in routes(document) if f"{route['Method']} {route['Path']}" not in PUBLIC}
+
+
 def all_functions_at_once_fit_into_a_database(document: Document) -> Iterator[str]:
-    endpoints = max(PLANNED_ENDPOINTS, len(dict(routes(document))))
-    at_once = endpoints * document["Parameters"]["ReservedConcurrency"]["Default"]
-    if at_once + MIGRATIONS_AT_ONCE > CONNECTIONS - CONNECTIONS_OF_OTHERS:
-        yield f"{endpoints} endpoints make {at_once} connections."
+    endpoints = max(PLANNED_ENDPOINTS, len(endpoints_of_admins(document)))
+    parameters = document["Parameters"]
+    of_admins = endpoints * parameters["ReservedConcurrency"]["Default"]
+    of_shop = PUBLIC_ENDPOINTS * parameters["CatalogueConcurrency"]["Default"]
+    if of_admins + of_shop + MIGRATIONS_AT_ONCE > CONNECTIONS - CONNECTIONS_OF_OTHERS:
+        yield f"{endpoints} endpoints make {of_admins} connections, and the shop {of_shop}."
     if functions(document)["Migrate"]["ReservedConcurrentExecutions"]["Fn::If"][1] != MIGRATIONS_AT_ONCE:
         yield "There are more migrations at once."
 
@@ -291,6 +301,7 @@ def each_role_can_just_what_its_function_needs(document: Document) -> Iterator[s
 
 GET = "Resources/GetTokenBundle/Properties"
 GET_AUTH = f"{GET}/Events/Get/Properties/Auth"
+SHOP = "Resources/ListCatalogue/Properties/Events/OnSale/Properties"
 API = "Resources/AdminApi/Properties"
 DATABASE_ALARM = "Resources/DatabaseErrorAlarm/Properties"
 GLOBALS = "Globals/Function"
@@ -308,6 +319,8 @@ BROKEN: dict[Check, list[tuple[str, Any, str]]] = {
         (GET_AUTH, DROPPED, "not want its scope"),
         (f"{GET_AUTH}/AuthorizationScopes", [READ], "not want its scope"),
         (f"{GET_AUTH}/AuthorizationScopes", [{"Ref": "WriteScope"}], "not want its scope"),
+        (f"{SHOP}/Auth", DROPPED, "ListCatalogue wants a token"),
+        (f"{SHOP}/RouteSettings", DROPPED, "no throttling of its own"),
     ],
     nothing_is_allowed_on_everything: [
         (f"{POLICY}/0", ALL, "s3:GetObject is allowed on *"),
@@ -330,7 +343,8 @@ BROKEN: dict[Check, list[tuple[str, Any, str]]] = {
         ("Resources/Migrate/Properties/ReservedConcurrentExecutions", 2, "Migrate can use up"),
     ],
     all_functions_at_once_fit_into_a_database: [
-        ("Parameters/ReservedConcurrency/Default", 6, "16 endpoints make 96 connections"),
+        ("Parameters/ReservedConcurrency/Default", 6, "13 endpoints make 78 connections"),
+        ("Parameters/CatalogueConcurrency/Default", 11, "the shop 22"),
         ("Resources/Migrate/Properties/ReservedConcurrentExecutions/Fn::If/1", 3, "more migrations"),
     ],
     each_handler_is_a_function_in_a_file: [
@@ -407,10 +421,13 @@ def test_each_check_finds_what_is_broken(check: Check, place: str, value: Any, p
 
 
 def test_the_runbook_tells_the_concurrency_of_all() -> None:
-    endpoints = len(dict(routes(DOCUMENT)))
+    endpoints = len(endpoints_of_admins(DOCUMENT))
     each = DOCUMENT["Parameters"]["ReservedConcurrency"]["Default"]
-    at_once = endpoints * each + MIGRATIONS_AT_ONCE
-    told = f"{endpoints} \N{MULTIPLICATION SIGN} {each} + {MIGRATIONS_AT_ONCE} = {at_once} now"
+    of_shop = DOCUMENT["Parameters"]["CatalogueConcurrency"]["Default"]
+    at_once = endpoints * each + PUBLIC_ENDPOINTS * of_shop + MIGRATIONS_AT_ONCE
+    sign = "\N{MULTIPLICATION SIGN}"
+    of_each = f"{endpoints} {sign} {each} + {PUBLIC_ENDPOINTS} {sign} {of_shop} + {MIGRATIONS_AT_ONCE}"
+    told = f"{of_each} = {at_once} now"
     assert told in (ROOT / "docs/runbook.md").read_text()
 
 

@@ -20,7 +20,9 @@ from tests.conftest import use_settings
 OUR_BUG = "Something went wrong on our side: please report it, with the request id."
 ROUTES = TEMPLATE.routes
 SCOPES = sorted({scope for route in ROUTES for scope in route.scopes})
-every_route = pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.key)
+every_route = pytest.mark.parametrize(
+    "route", [route for route in ROUTES if route.authorized], ids=lambda route: route.key
+)
 every_route_of_one = pytest.mark.parametrize(
     "route", [route for route in ROUTES if re.search(r"{\w+}", route.path)], ids=lambda route: route.key
 )
@@ -71,7 +73,7 @@ def test_there_is_no_such_row(route: Route, row_id: str, tags: str | None) -> No
     headers = {"content-type": "application/json"} | (
         {"if-match": tags, "if-none-match": tags} if tags else {}
     )
-    claims = {"sub": "a", "scope": route.scopes[0]}
+    claims = {"sub": "a", "scope": "".join(route.scopes)}
     body = '{"version": 1}' if route.path.endswith("/restore") else "{}"
     answer = invoke(event(route.method, path_of(route, row_id), body=body, headers=headers, claims=claims))
     assert answer.status == 404

@@ -43,6 +43,8 @@ OWN_SCHEMAS = {
     "delete_token_bundle": {"preview", "read"},
     "activate_token_bundle": {"preview", "read"},
     "deactivate_token_bundle": {"preview", "read"},
+    "list_catalogue": {"catalogue"},
+    "get_catalogue_bundle": {"catalogue"},
     # What it was must be what can be created today.
     "restore_token_bundle": {"create", "preview", "read", "restore"},
 }
