@@ -1,4 +1,4 @@
-"""The page that shows the API and sends every request of it, with a token filled in."""
+"""Pages: one that shows the API and sends every request of it, with a token filled in, and a shop."""
 
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from dev.gateway.tokens import issue_token
 from dev.local import ROOT
 
 PAGE = Path(__file__).with_name("docs.html")
+SHOP = Path(__file__).with_name("shop.html")
 THIS_MACHINE = {"127.0.0.1", "::1", "localhost"}
 
 
@@ -26,6 +27,7 @@ def _is_asked_here(request: Request) -> bool:
 
 ROUTES = [
     Route("/docs", _page),
+    Route("/shop", lambda _: FileResponse(SHOP)),
     Route("/openapi.json", lambda _: FileResponse(ROOT / "openapi.json")),
     # Powertools brings Swagger UI along, which is not deployed.
     Mount("/docs", StaticFiles(packages=[("aws_lambda_powertools", "event_handler/openapi/swagger_ui")])),

@@ -12,6 +12,7 @@ from shared.database.versioned import ACTIONS, VersionedTable
 from shared.settings import Timeouts
 from shared.token_bundles import repository as token_bundles
 from shared.token_bundles import tables as token_bundle_tables
+from shared.token_bundles.catalogue import ON_SALE, ONE
 from shared.token_bundles.preview import FIGURES, FIGURES_OF_MANY
 from shared.token_bundles.schemas.query import SortKey
 from tests.conftest import CreateDatabase
@@ -36,7 +37,7 @@ def test_postgres_prepares_every_statement(create_database: CreateDatabase, migr
     with engine.connect() as connection:
         # Nobody may put another table before ours.
         connection.exec_driver_sql("SET search_path TO ''")
-        for sql in [*common, *LISTS, *FEEDS, FIGURES, FIGURES_OF_MANY]:
+        for sql in [*common, *LISTS, *FEEDS, FIGURES, FIGURES_OF_MANY, ON_SALE, ONE]:
             connection.exec_driver_sql(f"PREPARE statement AS {sql}")
             connection.exec_driver_sql("DEALLOCATE statement")
     engine.dispose()

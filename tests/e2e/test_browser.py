@@ -9,7 +9,6 @@ import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,7 +37,7 @@ class Files(SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def frontend_port() -> Iterator[int]:
-    serve_files = partial(Files, directory=Path(__file__).parent)
+    serve_files = partial(Files, directory=ROOT)
     with ThreadingHTTPServer(("127.0.0.1", 0), serve_files) as server:
         threading.Thread(target=server.serve_forever).start()
         yield server.server_port
@@ -76,7 +75,9 @@ def no_bundles(gateway: Gateway) -> Iterator[None]:
 @pytest.fixture
 def frontend(browser: Chrome, gateway: Gateway, frontend_port: int) -> str:
     """Open the frontend at its allowed origin, and return its address."""
-    address = f"http://localhost:{frontend_port}/frontend.html?api={gateway.url}&token={gateway.token()}"
+    address = (
+        f"http://localhost:{frontend_port}/tests/e2e/frontend.html?api={gateway.url}&token={gateway.token()}"
+    )
     browser.get(address)
     find(browser, "#message", "Listed")
     return address
@@ -335,6 +336,25 @@ class TestHistory:
         says(browser, "Weekend is as it was")
         assert rows(browser) == ["Weekend 2000 tokens 2.50 EUR inactive"]
         keep(browser, "13-restored")
+
+
+class TestShop:
+    def test_shows_what_is_on_sale(self, browser: Chrome, gateway: Gateway, frontend_port: int) -> None:
+        with gateway.client(gateway.token()) as client:
+            for name, amount, price, active in (("Start", 1000, "9.9", True), ("Old", 1, "1", False)):
+                fields = {"name": name, "token_amount": amount, "price": price, "is_active": active}
+                assert client.post(BUNDLES, json=fields).status_code == 201
+        logged(browser)
+        browser.get(f"http://localhost:{frontend_port}/dev/gateway/shop.html?api={gateway.url}")
+        shown = find(browser, "li", "Start").text.splitlines()
+        assert shown == ["Start", "1,000 tokens", "€9.90", "€9.90 per 1,000"]
+        assert len(browser.find_elements(By.TAG_NAME, "li")) == 1
+        assert logged(browser) == []
+        keep(browser, "14-shop")
+
+    def test_is_on_the_gateway_too(self, browser: Chrome, gateway: Gateway) -> None:
+        browser.get(f"{gateway.url}/shop")
+        says(browser, "Nothing is on sale at the moment.")
 
 
 class TestDocs:
