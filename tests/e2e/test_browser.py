@@ -143,6 +143,19 @@ def prices(gateway: Gateway) -> list[str]:
     return [item["price"] for item in listed(gateway)]
 
 
+def updates(gateway: Gateway) -> list[dict[str, Any]]:
+    with gateway.client(gateway.token()) as client:
+        answer = client.get(f"{BUNDLES}/history", params={"action": "updated"})
+        items: list[dict[str, Any]] = answer.json()["items"]
+        return items
+
+
+def change_elsewhere(gateway: Gateway, price: str) -> None:
+    """Change the first bundle behind the page's back."""
+    with gateway.client(gateway.token()) as client:
+        client.patch(f"{BUNDLES}/{listed(gateway)[0]['id']}", json={"price": price}).raise_for_status()
+
+
 def drag(browser: Chrome, name: str, onto: str) -> None:
     row = "//tr[contains(., '{}')]//*[@class='handle']"
     source, target = (browser.find_element(By.XPATH, row.format(each)) for each in (name, onto))
@@ -263,6 +276,7 @@ class TestManyAtOnce:
         says(browser, "Moved 2")
         assert names(gateway) == ["Small", "Middle", "Large"]
         assert [item["version"] for item in listed(gateway)] == [1, 2, 2]
+        assert len({entry["request_id"] for entry in updates(gateway)}) == 1
         keep(browser, "9-dragged")
 
         browser.get(frontend)
@@ -272,12 +286,13 @@ class TestManyAtOnce:
     def test_an_order_that_was_made_of_what_has_changed_is_refused(
         self, browser: Chrome, gateway: Gateway
     ) -> None:
-        with gateway.client(gateway.token()) as client:
-            client.patch(f"{BUNDLES}/{listed(gateway)[0]['id']}", json={"price": "15"})
+        change_elsewhere(gateway, price="15")
         drag(browser, "Small", "Large")
         click(browser, "Save order")
         assert "Nothing has been changed" in says(browser, "409: ")
-        assert names(gateway) == ["Large", "Middle", "Small"]
+        assert [item["sort_order"] for item in listed(gateway)] == [0, 0, 0]
+        find(browser, "#bundles", "Large 4000 tokens 15.00 EUR")
+        assert [row.split()[0] for row in rows(browser)] == ["Large", "Middle", "Small"]
         keep(browser, "10-order-refused")
 
     def test_prices_are_raised_after_a_look(self, browser: Chrome, gateway: Gateway) -> None:
@@ -292,10 +307,11 @@ class TestManyAtOnce:
         click(browser, "Raise prices")
         says(browser, "Raised")
         assert prices(gateway) == ["40.00", "22.50", "12.50"]
-        with gateway.client(gateway.token()) as client:
-            entries = client.get(f"{BUNDLES}/history", params={"action": "updated"}).json()["items"]
-        assert [entry["reason"] for entry in entries] == ["Energy costs"] * 3
-        assert len({entry["request_id"] for entry in entries}) == 1
+        assert {(entry["changes"]["price"]["to"], entry["reason"]) for entry in updates(gateway)} == {
+            (price, "Energy costs") for price in prices(gateway)
+        }
+        assert len({entry["request_id"] for entry in updates(gateway)}) == 1
+        keep(browser, "12-raised")
 
     def test_what_was_only_looked_at_is_not_changed(self, browser: Chrome, gateway: Gateway) -> None:
         look(browser, percent="10", reason="")
@@ -320,6 +336,15 @@ class TestHistory:
         click(browser, "Undo")
         says(browser, "Weekend is as it was")
         assert rows(browser) == ["Weekend 2000 tokens 2.50 EUR"]
+        keep(browser, "13-undone")
+
+    def test_what_the_page_has_not_seen_is_not_undone(self, browser: Chrome, gateway: Gateway) -> None:
+        change_elsewhere(gateway, price="3")
+        click(browser, "Undo")
+        assert "read it again" in says(browser, "412: ")
+        assert prices(gateway) == ["3.00"]
+        find(browser, "#bundles", "Weekend 2000 tokens 3.00 EUR")
+        keep(browser, "14-undo-refused")
 
     def test_a_creation_cannot_be_undone(self, browser: Chrome) -> None:
         click(browser, "Undo")
@@ -330,12 +355,13 @@ class TestHistory:
         says(browser, "The token bundle is deleted.")
         click(browser, "Show deleted")
         assert find(browser, "#gone li").text == "Weekend Restore"
-        keep(browser, "12-deleted")
+        keep(browser, "15-deleted")
 
         click(browser, "Restore")
         says(browser, "Weekend is as it was")
         assert rows(browser) == ["Weekend 2000 tokens 2.50 EUR inactive"]
-        keep(browser, "13-restored")
+        assert not browser.find_elements(By.CSS_SELECTOR, "#gone li")
+        keep(browser, "16-restored")
 
 
 class TestShop:
