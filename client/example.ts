@@ -1,28 +1,35 @@
-import createClient from "openapi-fetch";
+import createClient, { type Client } from "openapi-fetch";
 import type { paths } from "./api.js";
 
 const COLLECTION = "/api/v1/admin/token-bundles";
+type Api = Client<paths>;
+type Body<Method extends "post" | "patch"> =
+  paths[typeof COLLECTION][Method]["requestBody"]["content"]["application/json"];
 
-/** Create a bundle after all others, look at another price, and set it unless somebody else has changed it meanwhile. */
-export async function example(baseUrl: string, token: string): Promise<string> {
-  const api = createClient<paths>({ baseUrl, headers: { Authorization: `Bearer ${token}` } });
-  const list = await api.GET(COLLECTION, { params: { query: { per_page: 1 } } });
-  if (list.error) return sentence(list.error);
-  const created = await api.POST(COLLECTION, {
-    params: { header: { "Idempotency-Key": crypto.randomUUID() } },
-    body: { name: "Weekend", token_amount: 2000, price: "2.50", sort_order: list.data.total },
-  });
-  if (created.error) return sentence(created.error);
-  if ("validate_only" in created.data) return "Nobody has asked for a preview.";
-  const { id, version } = created.data.bundle;
-  const bundles = [{ id, version, price: "6.00" }];
-  const looked = await api.PATCH(COLLECTION, { params: { query: { validate_only: true } }, body: { bundles } });
-  if (looked.error) return sentence(looked.error);
-  const warnings = "warnings" in looked.data ? looked.data.warnings.map((warning) => warning.detail) : [];
-  // The version says what is to be changed, as If-Match with the ETag would for one bundle.
-  const changed = await api.PATCH(COLLECTION, { params: { query: { reason: "Autumn" } }, body: { bundles } });
-  if (changed.response.status === 409) return "Somebody else has changed it: look at it again.";
-  return changed.error ? sentence(changed.error) : warnings.join(" ");
+export function connect(baseUrl: string, token: string): Api {
+  return createClient<paths>({ baseUrl, headers: { Authorization: `Bearer ${token}` } });
+}
+
+/** Create a bundle, and return its id: only one, however often this is called with the same key. */
+export async function create(api: Api, key: string, body: Body<"post">): Promise<string> {
+  const { data, error } = await api.POST(COLLECTION, { params: { header: { "Idempotency-Key": key } }, body });
+  if (error) throw new Error(sentence(error));
+  if ("validate_only" in data) throw new Error("Nobody has asked for a preview.");
+  return data.bundle.id;
+}
+
+/** Change bundles, all or none, if a person agrees to what is worth a second look; return whether it is done. */
+export async function changeMany(
+  api: Api, body: Body<"patch">, reason: string, agrees: (warnings: string[]) => boolean,
+): Promise<boolean> {
+  const looked = await api.PATCH(COLLECTION, { params: { query: { validate_only: true } }, body });
+  if (looked.error) throw new Error(sentence(looked.error));
+  const warnings = "warnings" in looked.data ? looked.data.warnings : [];
+  if (!agrees(warnings.map(({ detail }) => detail))) return false;
+  // Each entry's version says what has been looked at, as If-Match with the ETag would for one bundle.
+  const changed = await api.PATCH(COLLECTION, { params: { query: { reason } }, body });
+  if (changed.error) throw new Error(sentence(changed.error));
+  return true;
 }
 
 /** Find the words for a person, whether a function or API Gateway itself has answered. */
@@ -31,4 +38,4 @@ function sentence(error: { error: string } | { message: string }): string {
 }
 
 // @ts-expect-error What the API would refuse does not compile.
-export const refused: paths[typeof COLLECTION]["post"]["requestBody"]["content"]["application/json"] = { name: 1 };
+export const refused: Body<"post"> = { name: 1 };
