@@ -376,7 +376,7 @@ class TestShop:
         assert shown == ["Start", "1,000 tokens", "€9.90", "€9.90 per 1,000"]
         assert len(browser.find_elements(By.TAG_NAME, "li")) == 1
         assert logged(browser) == []
-        keep(browser, "14-shop")
+        keep(browser, "17-shop")
 
     def test_is_on_the_gateway_too(self, browser: Chrome, gateway: Gateway) -> None:
         browser.get(f"{gateway.url}/shop")
