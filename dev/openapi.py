@@ -119,6 +119,9 @@ class _Writer:
         parameters, body = self._parameters(endpoint)
         answer: Any = get_args(endpoint.function.__annotations__["return"])[0]
         answers = get_args(answer) if isinstance(answer, UnionType) else (answer,)
+        contents = [self._content(one) for one in answers if one is not str]
+        if str in answers:
+            contents[0]["text/csv"] = {"schema": {"type": "string"}, "example": self.examples["File"]}
         return {
             "summary": (endpoint.function.__doc__ or "").rstrip("."),
             "operationId": _operation_id(route, routes),
@@ -128,7 +131,7 @@ class _Writer:
                 if body
                 else {}
             ),
-            "responses": self._responses(endpoint, parameters, body, [*map(self._content, answers)]),
+            "responses": self._responses(endpoint, parameters, body, contents),
             **_access(route),
         }
 
@@ -172,6 +175,7 @@ class _Writer:
         content, *preview = contents
         is_public = endpoint.access == "anyone"
         headers = ["ETag", "Vary"] if is_public else ["ETag"] if self._is_versioned(content) else []
+        headers += ["Content-Disposition"] if "text/csv" in content else []
         headers += ["Location"] if endpoint.status == HTTPStatus.CREATED else []
         headers += [REPLAYED] if "Idempotency-Key" in has else []
         if preview and endpoint.status == HTTPStatus.OK:

@@ -58,8 +58,8 @@ class Endpoint:
         response = self._respond(event)
         status = response.status or self.status
         # The access log has every request; the function's own has those that went wrong.
-        log = logger.info if status >= HTTPStatus.BAD_REQUEST else logger.debug
-        log("answered", route=event.get("routeKey"), status=status)
+        log = logger.info if status >= HTTPStatus.BAD_REQUEST or response.told else logger.debug
+        log("answered", route=event.get("routeKey"), status=status, **response.told)
         done = status < HTTPStatus.MULTIPLE_CHOICES and REPLAYED not in response.headers
         metric = (self.metric if done else None) or response.metric
         if metric and response.is_counted:

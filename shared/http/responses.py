@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -12,6 +13,7 @@ from shared.http.conditional import ConditionsOfRead, is_known
 from shared.settings import settings
 
 REPLAYED = "Idempotency-Replayed"
+FILES = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
 
 Body = TypeVar("Body")
 
@@ -25,6 +27,8 @@ class Response(NamedTuple, Generic[Body]):
     content_type: str = "application/json"
     metric: str | None = None
     is_counted: bool = True
+    # What the log is to know of it.
+    told: Mapping[str, Any] = {}
 
     def for_api_gateway(self, status: int) -> dict[str, Any]:
         """Write it in payload format 2.0."""
@@ -64,6 +68,12 @@ def respond_to_anyone(body: str, known: str, *, metric: str | None = None) -> Re
     if is_known(tag, known):
         return Response(None, headers, HTTPStatus.NOT_MODIFIED, metric=metric)
     return Response(body, headers, metric=metric)
+
+
+def respond_with_file(content: str, name: str, kind: str, told: Mapping[str, Any]) -> Response[Any]:
+    """Respond with a file of today's date, of the kind that is its extension, and have it logged."""
+    disposition = f'attachment; filename="{name}-{datetime.now(UTC):%Y-%m-%d}.{kind}"'
+    return Response(content, {"Content-Disposition": disposition}, content_type=FILES[kind], told=told)
 
 
 def respond_to_change(

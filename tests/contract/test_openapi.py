@@ -20,6 +20,7 @@ CONDITIONAL = READ_ONE | CHANGE
 LIST = {"page", "per_page", "include_inactive", "is_active", "id", "code", "q", "sort"}
 FEED = {"per_page", "after", "changed_by", "action", "since", "until"}
 ETAG = {"ETag"}
+OF_A_FILE = {"Content-Disposition"}
 OF_SHOP = {*ETAG, "Vary"}
 CREATED = {*ETAG, "Location", "Idempotency-Replayed"}
 
@@ -45,6 +46,7 @@ CONTRACT = {
     f"POST {BUNDLE}/deactivate": Operation({200, 400, 404, 412, 428}, CONDITIONAL, ETAG),
     f"POST {BUNDLE}/restore": Operation({200, 400, 404, 409, 412, 413, 415, 428}, CONDITIONAL, ETAG),
     f"GET {BUNDLE}/history": Operation({200, 400, 404}, {"bundle_id", "page", "per_page"}, set()),
+    f"GET {BUNDLES}/export": Operation({200, 400}, {*LIST, "format"} - {"page", "per_page"}, OF_A_FILE),
     f"GET {CATALOGUE}": Operation({200, 304, 400}, {"If-None-Match"}, OF_SHOP),
     f"GET {CATALOGUE}/{{bundle_id}}": Operation(
         {200, 304, 400, 404}, {"bundle_id", "If-None-Match"}, OF_SHOP

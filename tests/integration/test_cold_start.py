@@ -43,6 +43,7 @@ OWN_SCHEMAS = {
     "delete_token_bundle": {"preview", "read"},
     "activate_token_bundle": {"preview", "read"},
     "deactivate_token_bundle": {"preview", "read"},
+    "export_token_bundles": {"export", "query", "read"},
     "list_catalogue": {"catalogue"},
     "get_catalogue_bundle": {"catalogue"},
     # What it was must be what can be created today.

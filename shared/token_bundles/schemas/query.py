@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, Field, ValidationInfo
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from shared import fields
@@ -32,8 +32,8 @@ def _few(named: tuple[Named, ...], info: ValidationInfo) -> tuple[Named, ...]:
     return named
 
 
-class TokenBundleListQuery(PageQuery, defer_build=True):
-    """Which bundles to list, and in which order."""
+class TokenBundleFilters(BaseModel, defer_build=True):
+    """Which bundles to find, and in which order."""
 
     include_inactive: Annotated[
         fields.BooleanParameter, Field(description="Whether bundles that nobody can buy are listed, too.")
@@ -62,3 +62,7 @@ class TokenBundleListQuery(PageQuery, defer_build=True):
             description="Each once, with - before it for descending.",
         ),
     ] = ("sort_order", "name")
+
+
+class TokenBundleListQuery(TokenBundleFilters, PageQuery, defer_build=True):
+    """Which page of which bundles to show."""
