@@ -24,7 +24,7 @@ from shared.errors import (
     VersionConflictError,
 )
 from shared.fields import AsRead
-from shared.http.body import MAX_KIBIBYTES
+from shared.http.body import FILE_TYPES, MAX_KIBIBYTES
 from shared.http.conditional import ConditionsOfRead
 from shared.http.endpoint import Endpoint
 from shared.http.headers import Header
@@ -39,6 +39,8 @@ from shared.http.problems import (
 )
 from shared.http.responses import REPLAYED
 from shared.token_bundles.batches import BatchRefusedError
+from shared.token_bundles.imports import RowsRefusedError
+from shared.token_bundles.service import CodeTakenError
 
 COMMITTED = ROOT / "openapi.json"
 FRAME = ROOT / "dev/openapi.yaml"
@@ -77,7 +79,12 @@ HEADERS_OF_ERRORS = {UnauthorizedError: ["WWW-Authenticate"], DatabaseUnavailabl
 SAMPLE_ERRORS: dict[type[ApiError], ApiError] = {
     VersionConflictError: VersionConflictError(current_version=3),
     BatchRefusedError: BatchRefusedError([Outcome("done"), Outcome("missing")]),
+    RowsRefusedError: RowsRefusedError(
+        [{"row": 7, "column": "code", "code": "code_taken", "detail": CodeTakenError.detail}]
+    ),
 }
+# Of which schemas what is wrong is told by the rows of a file.
+OF_ROWS = {"TokenBundlesImport": range(2, 1002)}
 JSON = "application/json"
 # What API Gateway answers by itself, without a function.
 GATEWAYS_OWN = {UnauthorizedError, ForbiddenError, NotFoundError, ApiError, DatabaseUnavailableError}
@@ -223,9 +230,12 @@ class _Writer:
 
     def _body_content(self, route: Route, kind: Any) -> dict[str, Any]:
         content = self._content(kind)
-        return (
-            content | {"application/merge-patch+json": content[JSON]} if route.method == "PATCH" else content
-        )
+        if route.method == "PATCH":
+            content["application/merge-patch+json"] = content[JSON]
+        if hasattr(kind, "read_file"):
+            file = {"schema": {"type": "string"}, "example": self.examples["ImportedFile"]}
+            content |= dict.fromkeys(FILE_TYPES, file)
+        return content
 
     def _schema(self, kind: Any) -> dict[str, Any]:
         schema = TypeAdapter(kind).json_schema(ref_template=REFERENCE + "{model}")
@@ -314,7 +324,7 @@ def _present(schema: dict[str, Any]) -> dict[str, Any]:
 def _invalid_response(invalid: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     examples = {
         "requestBody" if errors[0]["loc"][0] == "body" else name: {
-            "value": _body(problem(InvalidRequestError(errors), REQUEST_ID))
+            "value": _body(problem(InvalidRequestError(errors, OF_ROWS.get(name)), REQUEST_ID))
         }
         for name, errors in invalid.items()
     }

@@ -9,5 +9,5 @@ from shared.token_bundles.schemas.export import TokenBundlesExport
 def handler(export: exports.Export) -> Response[TokenBundlesExport | str]:
     """Export token bundles as a file."""
     file = exports.export_bundles(export)
-    told = {"subject": export.caller.subject, "client_id": export.caller.client_id, "bundles": file.bundles}
+    told = {**export.caller.named(), "bundles": file.bundles}
     return respond_with_file(file.content, "token-bundles", file.kind, told)

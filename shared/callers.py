@@ -10,6 +10,10 @@ class Caller(NamedTuple):
     client_id: str | None
     request_id: str | None
 
+    def named(self) -> dict[str, str | None]:
+        """Write for the log who it is."""
+        return {"subject": self.subject, "client_id": self.client_id}
+
     def claim(self, key: str) -> dict[str, str | None]:
         """Write an idempotency key with what tells the caller from others."""
         subject = self.subject or ""

@@ -1,5 +1,9 @@
 """The errors that a caller is told about; each knows its status and its sentence."""
 
+# How many are named, and what else of an answer API Gateway passes on, in which text is written as JSON.
+MAX_ERRORS = 100
+MAX_ANSWER_BYTES = 5 * 1024 * 1024
+
 
 class ApiError(Exception):
     """A request that cannot be answered as asked."""
@@ -9,6 +13,8 @@ class ApiError(Exception):
     metric: str | None = None
     detail = "Something went wrong on our side: please report it, with the request id."
     errors: tuple[dict[str, object], ...] = ()
+    # Of which `errors` are the first.
+    error_count: int | None = None
 
     def __init__(self, detail: str | None = None) -> None:
         self.detail = detail or self.detail

@@ -144,6 +144,15 @@ def _row_id(value: object, read: ValidatorFunctionWrapHandler) -> Any:
         raise PydanticCustomError("id_invalid", "must be an id") from None
 
 
+def only_once(given: object, info: ValidationInfo) -> Any:
+    """Compare with what the field is in the items of the list before this one."""
+    known = (info.context or {}).setdefault(("given", info.field_name), set())
+    if given in known:
+        raise PydanticCustomError("duplicate", "must be given only once")
+    known.add(given)
+    return given
+
+
 def _default_currency(given: object) -> object:
     if given != settings.default_currency.code:
         raise PydanticCustomError("read_only", "cannot be changed")
@@ -227,6 +236,7 @@ Metadata = Annotated[
 ]
 
 RowId = Annotated[UUID, WrapValidator(_row_id)]
+ONLY_ONCE = AfterValidator(only_once)
 
 # Of query parameters, which are all texts.
 INTEGER_IN_TEXT = BeforeValidator(_integer_text)

@@ -118,7 +118,7 @@ WITH given AS (
         given.place, given.id, given.fields, locked.{noun} AS present,
         CASE
             WHEN NOT {same_currency} THEN 'other currency'
-            WHEN (locked.{noun}).id IS NULL THEN 'missing'
+            WHEN {absent} THEN 'missing'
             WHEN given.unconditional THEN 'unconditional'
             WHEN (locked.{noun}).version <> ALL (given.expected) THEN 'stale'
             WHEN (locked.{noun}).version = ANY (given.excluded) IS NOT FALSE THEN 'excluded'
@@ -143,8 +143,7 @@ TAKEN = """WHEN EXISTS (
 # what one has just taken the next could not see, were it in the statement itself.
 ALONE = "SELECT WHERE pg_advisory_xact_lock('public.{table}'::regclass::oid::bigint) IS NULL"
 
-UPDATE = """
-{locked}, changed AS (
+UPDATED = """
     UPDATE public.{table} AS {noun}
     SET ({stored}, version, updated_at) = ({wanted}, wanted.version + 1, clock_timestamp())
     FROM judged
@@ -152,7 +151,10 @@ UPDATE = """
     WHERE {noun}.id = judged.id AND NOT EXISTS (SELECT FROM judged WHERE judged.refused IS NOT NULL)
         AND ({editable}) IS DISTINCT FROM ({present})
     RETURNING {columns}
-), {recorded}
+"""
+
+UPDATE = """
+{locked}, changed AS ({updated}), {recorded}
 SELECT json_agg(json_build_object(
     'outcome', coalesce(judged.refused, CASE WHEN changed.id IS NULL THEN 'unchanged' ELSE 'done' END),
     'row', coalesce(to_json(changed), to_json(judged.present)),
@@ -160,6 +162,22 @@ SELECT json_agg(json_build_object(
 ) ORDER BY judged.place)::text
 FROM judged
 LEFT JOIN changed ON changed.id = judged.id
+"""
+
+# It selects how many rows were refused. What is given without a version is new, and the index alone decides
+# on what is unique.
+SAVE = """
+{locked}, updated AS ({updated}), inserted AS (
+    INSERT INTO public.{table} AS {noun} (id, {stored})
+    SELECT judged.id, {wanted}
+    FROM judged
+    CROSS JOIN jsonb_populate_record(NULL::public.{table}, judged.fields) AS wanted
+    WHERE (judged.present).id IS NULL AND NOT EXISTS (SELECT FROM judged WHERE judged.refused IS NOT NULL)
+    RETURNING {columns}
+), changed AS (
+    SELECT * FROM updated UNION ALL SELECT * FROM inserted
+), {recorded}
+SELECT count(judged.refused)::text FROM judged
 """
 
 DELETE = """
@@ -216,7 +234,8 @@ RECORDED = """recorded AS (
     )
     SELECT
         changed.id, changed.version, $1, CASE WHEN entry.action <> 'deleted' THEN to_jsonb(changed) END,
-        entry.action, entry.subject, entry.client_id, entry.request_id, entry.reason
+        CASE changed.version WHEN 1 THEN 'created' ELSE entry.action END,
+        entry.subject, entry.client_id, entry.request_id, entry.reason
     FROM changed
     CROSS JOIN jsonb_to_record($3) AS entry (
         action text, subject text, client_id text, request_id text, reason text
@@ -374,16 +393,22 @@ class VersionedTable(Generic[Row]):
             "change_columns": CHANGE_COLUMNS,
             "snapshot": f"{noun} || jsonb_build_object('currency', currency)",
         }
-        words["recorded"] = RECORDED.format(**words)
+        words |= {"recorded": RECORDED.format(**words), "updated": UPDATED.format(**words)}
         self.row, self.derived = row, derived
         self.get_sql = GET.format(**words)
         self.create_sql = CREATE.format(**words)
         # Only a deletion must wait for those who have just referred to the row by a foreign key.
-        one = {**words, "as_rows": "jsonb_to_record", "taken": "", "lock": "FOR NO KEY UPDATE"}
-        many = {**one, "as_rows": "jsonb_to_recordset", "taken": TAKEN.format(**words)}
+        absent = f"(locked.{noun}).id IS NULL"
+        one = {
+            **words, "as_rows": "jsonb_to_record", "lock": "FOR NO KEY UPDATE", "taken": "", "absent": absent
+        }  # fmt: skip
+        many = {**one, "as_rows": "jsonb_to_recordset"}
+        taking = {**many, "taken": TAKEN.format(**words)}
+        saving = {**many, "absent": f"{absent} AND given.version IS NOT NULL"}
         self.update_sql = UPDATE.format(**words, locked=LOCKED.format(**one))
         self.unique, self.alone_sql = unique, ALONE.format(**words)
-        self.update_many_sql = UPDATE.format(**words, locked=LOCKED.format(**many))
+        self.update_many_sql = UPDATE.format(**words, locked=LOCKED.format(**taking))
+        self.save_sql = SAVE.format(**words, locked=LOCKED.format(**saving))
         self.delete_sql = DELETE.format(**words, locked=LOCKED.format(**one | {"lock": "FOR UPDATE"}))
         self.snapshot_sql = SNAPSHOT.format(**words)
         self.revive_sql = REVIVE.format(**words)
@@ -448,9 +473,20 @@ class VersionedTable(Generic[Row]):
     ) -> list[Outcome[Row]]:
         """Change all rows or none; each is given as its `id`, its `fields` and its conditions."""
         placed = [{"place": place, **one} for place, one in enumerate(given)]
+        return self._update(connection, self.update_many_sql, placed, entry, self._first(given))
+
+    def save_many(self, connection: Connection, given: Sequence[Values], entry: Entry) -> bool:
+        """Change rows that are at their `version`, and insert those without one; tell if all of them were.
+
+        Raises AlreadyTakenError.
+        """
+        conditional = [{**one, "excluded": []} for one in given]
+        refused = _select((int,), connection, self.save_sql, conditional, entry, first=self._first(given))
+        return refused == 0
+
+    def _first(self, given: Sequence[Values]) -> list[Statement]:
         is_taking = any(one["fields"].get(self.unique) is not None for one in given)
-        first = [(self.alone_sql, ())] if is_taking else []
-        return self._update(connection, self.update_many_sql, placed, entry, first)
+        return [(self.alone_sql, ())] if is_taking else []
 
     def _update(
         self,

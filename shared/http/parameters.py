@@ -9,7 +9,7 @@ from pydantic import AliasPath, BaseModel, Field, ValidationError, create_model
 
 from shared.callers import Caller
 from shared.errors import NotFoundError
-from shared.http.body import MAX_KIBIBYTES, read_json_object
+from shared.http.body import MAX_KIBIBYTES, Body, read_body
 from shared.http.conditional import Conditions
 from shared.http.headers import Header
 from shared.http.problems import InvalidRequestError
@@ -51,28 +51,29 @@ class Parameters:
         # A greedy route serves the collection's address with a slash at its end, and nothing below it.
         if path.get("proxy"):
             raise NotFoundError
-        body, twice = (None, []) if self.body is None else read_json_object(event, self.max_kibibytes)
+        body = Body() if self.body is None else read_body(event, self.body)
+        wrong = [*body.errors]
         # In the parameters the values of a name that is given twice are joined by commas.
         if query := event.get("rawQueryString"):
             values = parse_qs(query, keep_blank_values=True)
-            twice += [("query", name) for name, given in values.items() if len(given) > 1]
-        errors: dict[Any, Mapping[str, Any]] = {loc: {"type": "duplicate", "loc": loc} for loc in twice}
-        errors |= {
-            loc: {"type": "not_for_many", "loc": loc} for loc in self.refused if loc[1] in event["headers"]
-        }
+            twice = [("query", name) for name, given in values.items() if len(given) > 1]
+            wrong += [{"type": "duplicate", "loc": loc} for loc in twice]
+        wrong += [{"type": "not_for_many", "loc": loc} for loc in self.refused if loc[1] in event["headers"]]
+        errors: dict[Any, Mapping[str, Any]] = {error["loc"]: error for error in wrong}
         request = {
             "path": path,
             "query": event.get("queryStringParameters") or {},
             "header": event["headers"],
-            "body": body,
+            "body": body.members,
         }
+        context = {"caller": caller, "path": path, "rows": body.rows}
         try:
-            model = self.model.model_validate(request, context={"caller": caller, "path": path})
+            model = self.model.model_validate(request, context=context)
         except ValidationError as invalid:
             found = invalid.errors(include_url=False, include_input=False)
             errors |= {error["loc"]: error for error in found if error["loc"][:2] not in errors}
         if wrong := [error for error in errors.values() if error["loc"][0] != "path"]:
-            raise InvalidRequestError(wrong)
+            raise InvalidRequestError(wrong, body.rows)
         if errors:
             raise NotFoundError
         given: dict[str, Any] = vars(model)

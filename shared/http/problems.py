@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from shared.errors import ApiError
+from shared.errors import MAX_ERRORS, ApiError
 from shared.http.responses import Response
 
 PROBLEM_JSON = "application/problem+json"
@@ -14,7 +14,6 @@ HEADERS: dict[int, dict[str, str]] = {
     HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
     HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "2"},
 }
-MAX_ERRORS = 100
 MAX_POINTER = 1000
 # As RFC 9110 has them, which Python before 3.13 does not.
 TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
@@ -23,6 +22,8 @@ TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 SENTENCES = {
     "bool_type": "must be true or false",
     "code_format": "must have only small letters, digits, . _ and -, with a letter or digit at both ends",
+    "cells_missing": "has fewer cells than the header",
+    "cells_left_over": "has more cells than the header: what has a comma in it belongs in quotation marks",
     "caller_unknown": "cannot be used with a token that names nobody",
     "decimal_max_places": "must have at most {decimal_places} decimals",
     "decimal_parsing": "must be a number, without blanks or separators",
@@ -31,9 +32,11 @@ SENTENCES = {
     "dict_type": "must be a JSON object",
     "duplicate_items": "must have each of them only once",
     "control_characters": "must not contain control characters",
+    "csv_invalid": "is not written as CSV: a quotation mark is missing, doubled, or in the wrong place",
     "datetime_invalid": "must be a date and time such as 2026-11-26T08:00:00Z",
     "entity_tags": "must be * or a list of entity tags",
     "extra_forbidden": "is not a field that can be set",
+    "extra_forbidden_in_row": "is not a column that can be set",
     "extra_forbidden_in_query": "is not a parameter of this",
     "finite_number": "must be a number that can be written out",
     "greater_than_equal": "must be {ge:,} or more",
@@ -50,6 +53,7 @@ SENTENCES = {
     "model_type": "must be a JSON object",
     "no_change": "must have a field that is to be changed",
     "not_for_many": "does not apply to many at once",
+    "not_utf_8": "is not in UTF-8: save the file as “CSV UTF-8”, or with the character set “Unicode (UTF-8)”",
     "object_type": "must be a JSON object",
     "read_only": "cannot be changed",
     "string_pattern_mismatch": "has characters that it must not have, or too many",
@@ -59,6 +63,7 @@ SENTENCES = {
     "string_unicode": "must not contain characters that cannot be stored",
     "too_long": "must have at most {max_length:,} of them",
     "too_short": "must have at least one of them",
+    "unnamed": "is required where there is no id",
     "uuid_parsing": "cannot be changed",
     "uuid_type": "cannot be changed",
 }
@@ -95,11 +100,16 @@ class UnsupportedMediaTypeError(ApiError):
 
 
 class InvalidRequestError(ApiError):
-    """A field, parameter or header is not what it must be; each is named, given pydantic's errors."""
+    """A field, parameter or header is not what it must be; each is named, given pydantic's errors.
+
+    With `rows`, what a body lists is told by the rows of a file that it comes from.
+    """
 
     status = 400
 
-    def __init__(self, errors: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, errors: Sequence[Mapping[str, Any]], rows: Sequence[int] | None = None) -> None:
+        if rows is not None:
+            errors, self.error_count = [_in_row(error, rows) for error in errors], len(errors)
         self.errors = tuple(_entry(error) for error in errors[:MAX_ERRORS])
         named = zip(errors, self.errors, strict=False)
         self.detail = "; ".join(f"{_label(error)}: {entry['detail']}" for error, entry in named)
@@ -115,9 +125,17 @@ def problem(error: ApiError, request_id: str | None) -> Response[str]:
         "detail": error.detail,
         "error": error.detail,
         **({"errors": errors} if errors else {}),
+        **({} if error.error_count is None else {"error_count": error.error_count}),
         "request_id": request_id,
     }
     return Response(json.dumps(body), HEADERS.get(error.status, {}), error.status, PROBLEM_JSON, error.metric)
+
+
+def _in_row(error: Mapping[str, Any], rows: Sequence[int]) -> Mapping[str, Any]:
+    match error["loc"]:
+        case ("body", _, int(place), *path):
+            return {**error, "loc": ("row", rows[place], *path)}
+    return error
 
 
 def _entry(error: Mapping[str, Any]) -> dict[str, object]:
@@ -127,6 +145,8 @@ def _entry(error: Mapping[str, Any]) -> dict[str, object]:
     if place == "body":
         parts = [str(part).replace("~", "~0").replace("/", "~1") for part in path]
         where: dict[str, object] = {"pointer": "".join(f"/{part}" for part in parts)[:MAX_POINTER]}
+    elif place == "row":
+        where = {"row": path[0], "column": path[1] if path[1:] else None}
     else:
         where = {"header" if place == "header" else "parameter": _name(error)}
     context = error.get("ctx", {})
@@ -138,6 +158,8 @@ def _entry(error: Mapping[str, Any]) -> dict[str, object]:
 
 def _label(error: Mapping[str, Any]) -> str:
     place, *path = error["loc"]
+    if place == "row":
+        return f"row {path[0]}" + ", ".join(["", *map(_words, path[1:2])])
     if place != "body":
         return _name(error)
     *within, last = (part for part in path or [place] if part != "[key]")

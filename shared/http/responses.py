@@ -42,11 +42,16 @@ class Response(NamedTuple, Generic[Body]):
 
 
 def respond(
-    body: Body, *, version: int | None = None, conditions: ConditionsOfRead | None = None
+    body: Body,
+    *,
+    version: int | None = None,
+    conditions: ConditionsOfRead | None = None,
+    told: Mapping[str, Any] = {},
 ) -> Response[Body]:
     """Respond with a JSON body and the entity tag of its version, or with 304 when the caller has that.
 
     With `conditions` it may be kept, and asked for again; raises ChangedMeanwhileError when they do not hold.
+    What is `told` is logged.
     """
     headers = {}
     if version is not None:
@@ -57,7 +62,7 @@ def respond(
                 raise ChangedMeanwhileError
             if conditions.excluded is None or version in conditions.excluded:
                 return Response(None, headers, HTTPStatus.NOT_MODIFIED)
-    return Response(body, headers)
+    return Response(body, headers, told=told)
 
 
 def respond_to_anyone(body: str, known: str, *, metric: str | None = None) -> Response[Any]:

@@ -9,23 +9,19 @@ from typing import Any, ClassVar, NamedTuple
 from pydantic_core import to_json
 
 from shared.callers import Caller
+from shared.csv_files import BYTE_ORDER_MARK, harmless
 from shared.database import reading
-from shared.errors import ApiError
+from shared.errors import MAX_ANSWER_BYTES, ApiError
 from shared.token_bundles.repository import Filters, find_bundles
 from shared.token_bundles.schemas.export import TokenBundleExportQuery
 from shared.token_bundles.schemas.read import show_bundle
 
 MAX_BUNDLES = 1000
-# Of what API Gateway passes on, in which text is written as JSON.
-MAX_BYTES = 5 * 1024 * 1024
 
 COLUMNS = [
     "id", "code", "name", "description", "token_amount", "price", "currency", "is_active", "sort_order",
     "version", "metadata",
 ]  # fmt: skip
-# What a spreadsheet would take for a formula, and what stands before it so that it does not.
-FORMULA, QUOTE = ("=", "+", "-", "@", "\t", "\r", "\n", "'"), "'"
-BYTE_ORDER_MARK = "\ufeff"
 
 
 class TooManyToExportError(ApiError):
@@ -63,7 +59,7 @@ def export_bundles(export: Export) -> File:
         found = find_bundles(connection, query.sort, filters, limit=MAX_BUNDLES + 1, offset=0).rows
     shown = [show_bundle(bundle) for bundle in found]
     content = to_json({"bundles": shown}).decode() if query.format == "json" else _write_csv(shown)
-    if len(found) > MAX_BUNDLES or len(to_json(content)) > MAX_BYTES:
+    if len(found) > MAX_BUNDLES or len(to_json(content)) > MAX_ANSWER_BYTES:
         raise TooManyToExportError
     return File(content, query.format, len(found))
 
@@ -80,12 +76,8 @@ def _write_csv(bundles: list[Any]) -> str:
 def _row(bundle: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **bundle,
-        "name": _harmless(bundle["name"]),
-        "description": _harmless(bundle["description"]),
+        "name": harmless(bundle["name"]),
+        "description": harmless(bundle["description"]),
         "is_active": str(bundle["is_active"]).lower(),
         "metadata": json.dumps(bundle["metadata"], ensure_ascii=False),
     }
-
-
-def _harmless(text: str | None) -> str | None:
-    return QUOTE + text if text and text.startswith(FORMULA) else text

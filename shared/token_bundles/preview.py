@@ -1,7 +1,7 @@
 """What would come of a change, as `validate_only` shows it; imported by requests that ask for that."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from shared.token_bundles.schemas.preview import (
     BundlePreview,
     BundlesPreview,
     DeletionPreview,
+    RowWarned,
     TokenBundlePreview,
     Warned,
 )
@@ -121,6 +122,18 @@ def show_previews(outcomes: Sequence[Outcome[TokenBundle]], foreseen: str) -> Bu
         "changes": [changes for _, changes, _ in shown],
         "warnings": [warned for _, _, warnings in shown for warned in warnings],
     }
+
+
+def warn_of_rows(
+    rows: Iterable[tuple[int, TokenBundle | None, TokenBundle]], foreseen: str
+) -> list[RowWarned]:
+    """Return the warnings of what rows of a file change, given what is before and after."""
+    figures = json.loads(foreseen)
+    return [
+        {"code": warned["code"], "row": row, "column": warned["pointer"][1:], "detail": warned["detail"]}
+        for row, before, after in rows
+        for warned in warn(before, after, Figures(**figures[str(after.id)]))
+    ]
 
 
 def show_deletion(before: TokenBundle | None, foreseen: str, message: str) -> DeletionPreview:

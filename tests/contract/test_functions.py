@@ -30,6 +30,7 @@ CONTRACT = {
     f"POST {BUNDLES}/{{bundle_id}}/activate": ("activate_token_bundle", WRITE),
     f"POST {BUNDLES}/{{bundle_id}}/deactivate": ("deactivate_token_bundle", WRITE),
     f"GET {BUNDLES}/export": ("export_token_bundles", READ),
+    f"POST {BUNDLES}/import": ("import_token_bundles", WRITE),
     f"GET {CATALOGUE}": ("list_catalogue",),
     f"GET {CATALOGUE}/{{proxy+}}": ("list_catalogue",),
     f"GET {CATALOGUE}/{{bundle_id}}": ("get_catalogue_bundle",),

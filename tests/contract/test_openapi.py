@@ -47,6 +47,7 @@ CONTRACT = {
     f"POST {BUNDLE}/restore": Operation({200, 400, 404, 409, 412, 413, 415, 428}, CONDITIONAL, ETAG),
     f"GET {BUNDLE}/history": Operation({200, 400, 404}, {"bundle_id", "page", "per_page"}, set()),
     f"GET {BUNDLES}/export": Operation({200, 400}, {*LIST, "format"} - {"page", "per_page"}, OF_A_FILE),
+    f"POST {BUNDLES}/import": Operation({200, 400, 409, 413, 415, 428}, CHANGE, set()),
     f"GET {CATALOGUE}": Operation({200, 304, 400}, {"If-None-Match"}, OF_SHOP),
     f"GET {CATALOGUE}/{{bundle_id}}": Operation(
         {200, 304, 400, 404}, {"bundle_id", "If-None-Match"}, OF_SHOP

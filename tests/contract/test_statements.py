@@ -41,5 +41,5 @@ def test_postgres_prepares_every_statement(create_database: CreateDatabase, migr
             connection.exec_driver_sql(f"PREPARE statement AS {sql}")
             connection.exec_driver_sql("DEALLOCATE statement")
     engine.dispose()
-    assert len(common) == 9 * len(TABLES)
+    assert len(common) == 10 * len(TABLES)
     assert len(ORDERS) == 14 + 14 * 13

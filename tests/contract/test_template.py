@@ -37,7 +37,7 @@ NETWORK = {
 }
 # By default Postgres takes 100 and keeps three of them for superusers; people and monitoring want some, too.
 CONNECTIONS, CONNECTIONS_OF_OTHERS = 100, 13
-PLANNED_ENDPOINTS, PUBLIC_ENDPOINTS, MIGRATIONS_AT_ONCE = 13, 2, 2
+PUBLIC_ENDPOINTS, MIGRATIONS_AT_ONCE = 2, 2
 WITH_WILDCARDS = {*NETWORK, ("s3:PutObject", CLOUDFORMATION_ANSWERS)}
 
 
@@ -179,7 +179,7 @@ def endpoints_of_admins(document: Document) -> set[str]:
 
 
 def all_functions_at_once_fit_into_a_database(document: Document) -> Iterator[str]:
-    endpoints = max(PLANNED_ENDPOINTS, len(endpoints_of_admins(document)))
+    endpoints = len(endpoints_of_admins(document))
     parameters = document["Parameters"]
     of_admins = endpoints * parameters["ReservedConcurrency"]["Default"]
     of_shop = PUBLIC_ENDPOINTS * parameters["CatalogueConcurrency"]["Default"]

@@ -29,12 +29,21 @@ def before_call(_: schemathesis.HookContext, case: schemathesis.Case[Any], __: d
         body = {name: as_it_is.get(name, _written(name, value)) for name, value in body.items()}
         if "bundles" in body:
             # Each once, however its id is written, and with something to change.
-            entries = {UUID(entry["id"]): entry for entry in body["bundles"]}
+            entries = {
+                UUID(entry["id"]) if entry.get("id") else entry.get("code"): entry
+                for entry in body["bundles"]
+            }
             body["bundles"] = [
                 {"sort_order": 0, **{name: _written(name, value) for name, value in entry.items()}}
                 for entry in entries.values()
             ]
         case.body = body
+
+
+@schemathesis.serializer("text/csv", "application/vnd.ms-excel", "application/octet-stream")
+def write_file(_: schemathesis.SerializationContext, value: object) -> bytes:
+    """Write what is sent as a file, which is a text or, to be wrong, anything else."""
+    return str(value).encode()
 
 
 def _written(name: str, value: Any) -> Any:

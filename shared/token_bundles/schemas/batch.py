@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Self
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationInfo, model_validator
+from pydantic import BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
@@ -13,18 +13,10 @@ from shared.token_bundles.schemas.update import TokenBundleUpdate
 MAX_BUNDLES = 100
 
 
-def _only_once(given: fields.RowId, info: ValidationInfo) -> fields.RowId:
-    known = (info.context or {}).setdefault("ids", set())
-    if given in known:
-        raise PydanticCustomError("duplicate", "must be given only once")
-    known.add(given)
-    return given
-
-
 class TokenBundleEntry(TokenBundleUpdate, defer_build=True):
     """Which bundle of many to change, and what of it."""
 
-    id: Annotated[fields.RowId, AfterValidator(_only_once)]
+    id: Annotated[fields.RowId, fields.ONLY_ONCE]
 
     @model_validator(mode="after")
     def _changes_something(self) -> Self:

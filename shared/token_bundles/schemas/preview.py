@@ -22,6 +22,15 @@ class Warned(TypedDict):
     detail: str
 
 
+class RowWarned(TypedDict):
+    """What is worth a second look, and in which row of a file."""
+
+    code: WarningCode
+    row: int
+    column: str
+    detail: str
+
+
 class TokenBundlePreview(TokenBundleFields):
     """A bundle as it would be."""
 
