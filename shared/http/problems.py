@@ -26,7 +26,7 @@ SENTENCES = {
     "cells_left_over": "has more cells than the header: what has a comma in it belongs in quotation marks",
     "caller_unknown": "cannot be used with a token that names nobody",
     "decimal_max_places": "must have at most {decimal_places} decimals",
-    "decimal_parsing": "must be a number, without blanks or separators",
+    "decimal_parsing": "must be a number with a point, such as 9.90, without separators",
     "decimal_type": "must be a number",
     "duplicate": "must be given only once",
     "dict_type": "must be a JSON object",

@@ -117,7 +117,7 @@ WRONG: dict[tuple[str, str, str], list[Any]] = {
     ("token_amount", "greater_than_equal", "must be 1 or more"): [0],
     ("token_amount", "less_than_equal", "must be at most 2,147,483,647"): [2147483648],
     ("price", "decimal_type", "must be a number"): [None, True, {}],
-    ("price", "decimal_parsing", "must be a number, without blanks or separators"): [
+    ("price", "decimal_parsing", "must be a number with a point, such as 9.90, without separators"): [
         "", "abc", "NaN", "Infinity", "1_000", "1 000", " 1", "1\n", "1,50", "٣", "\uff11", "0x10",
         "1e99999999999999999999",
     ],

@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from random import Random
+from time import sleep
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from tests.postgres import EMPTY, connected, execute, recorded
 from tests.proxy import Proxy
 
 ROUNDS, RESTORATIONS = 200, 40
+IMPORTERS = 2
 IDS = [f"00000000-0000-4000-8000-{number:012}" for number in range(8)]
 CREATE = """
     WITH new AS (INSERT INTO token_bundle (id, name, token_amount, price)
@@ -71,6 +73,40 @@ def test_batches_are_all_or_none(url: str) -> None:
     of_each = "SELECT subject, count(*) FROM token_bundle_change WHERE subject LIKE '%-%' GROUP BY 1"
     entries = execute(url, of_each)
     assert Counter(number for _, number in entries) == {5: statuses[200]}
+    assert execute(url, GAPS) == []
+
+
+def import_or_write(number: int) -> list[tuple[str, int]]:
+    """Import all bundles and one that may be new, or change and create single ones, until that is done."""
+    random, answers = Random(number), []  # noqa: S311 - no secret
+    for turn in range(ROUNDS // 4):
+        mark, code = f"{number}-{turn}", f"new-{turn}"
+        caller = {"sub": mark}
+        if number < IMPORTERS:
+            new = {"code": code, "name": "n", "token_amount": 1, "price": 1}
+            rows = [{"id": one} for one in random.sample(IDS, len(IDS))]
+            body = {"bundles": [{**row, "description": mark} for row in (*rows, new)]}
+            answers.append((mark, request("POST", "/import", json_body=body, claims=caller).status))
+            continue
+        sleep(random.uniform(0, 0.04))
+        fields = {"description": mark}
+        assert request("PATCH", f"/{random.choice(IDS)}", json_body=fields, claims=caller).status == 200
+        new = {"code": code, "name": "n", "token_amount": 1, "price": 1, "description": mark}
+        assert request("POST", json_body=new, claims=caller).status in {201, 409}
+    return answers
+
+
+def test_imports_among_single_writers_are_all_or_none(url: str) -> None:
+    results = [one for answers in at_once(import_or_write, DATABASE_URL=url) for one in answers]
+    assert len(results) == IMPORTERS * ROUNDS // 4
+    statuses = Counter(status for _, status in results)
+    # Who is always overtaken gives up, and has written nothing.
+    assert statuses.keys() <= {200, 503}
+    assert statuses[200] > statuses[503], statuses
+    entries = dict(execute(url, "SELECT subject, count(*) FROM token_bundle_change GROUP BY 1"))
+    assert [(status, entries.get(mark, 0)) for mark, status in results] == [
+        (status, len(IDS) + 1 if status == 200 else 0) for _, status in results
+    ]
     assert execute(url, GAPS) == []
 
 
