@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from dev.benchmark import Figures, artifact, cold, growth, many, throughput, warm
+from dev.benchmark import Figures, artifact, cold, growth, imports, many, shop, throughput, warm
 from dev.database import commands as database
 from dev.database.postgres import postgres
 from dev.local import folder
@@ -56,6 +56,9 @@ def _measure(url: str, scratch: Path, progress: Progress, *, quick: bool) -> Ite
         "Many at once, and only looked at, in microseconds",
         many.measure(url, 20 if quick else 200, progress),
     )
+    yield "The shop, in microseconds", shop.measure(url, 2 if quick else 12, progress)
+    yield "Imports of 1,000 rows and 1 MiB", imports.measure(url, 1 if quick else 5, progress)
+    growth.fill(url, shop.SIZE)
     yield "A cold start and its first request", cold.measure(url, scratch, 1 if quick else 9, progress)
     yield "Artifacts, zipped", artifact.sizes()
     if not quick:
@@ -64,6 +67,11 @@ def _measure(url: str, scratch: Path, progress: Progress, *, quick: bool) -> Ite
             f"Pages of 20 a second for {throughput.CLIENTS} clients, by workers",
             throughput.measure(progress),
         )
+        yield (
+            f"The shop's 100 bundles, times a second for {throughput.CLIENTS} clients, by workers",
+            throughput.measure(progress, shop.CATALOGUE),
+        )
+        yield "The same, not modified", throughput.measure(progress, shop.CATALOGUE, knows=True)
         yield "Milliseconds, by bundles in the table", growth.measure(url, progress)
 
 

@@ -3,6 +3,7 @@
 It answers right requests only: nothing is validated, and no error has an answer.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import uuid4
@@ -10,6 +11,7 @@ from uuid import uuid4
 import orjson
 import psycopg
 
+from shared.token_bundles.catalogue import ON_SALE
 from shared.token_bundles.repository import BUNDLES, find_sql
 from shared.token_bundles.schemas.query import TokenBundleListQuery
 
@@ -59,6 +61,14 @@ def handlers(database_url: str) -> dict[str, Handler]:
         execute(BUNDLES.delete_sql, _json({"id": _id(event), "excluded": []}), entry, "false")
         return _answer({"message": "The token bundle is deleted."})
 
+    def list_catalogue(event: Any, _: None) -> Answer:
+        found = cursor.execute(ON_SALE.encode(), ("EUR", "2")).fetchone()
+        body = found[0][1:]  # type: ignore[index]
+        tag = f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
+        if event["headers"].get("if-none-match") == tag:
+            return {"statusCode": 304, "headers": {"ETag": tag}, "body": ""}
+        return {"statusCode": 200, "headers": {"ETag": tag}, "body": body}
+
     return {
         handler.__name__: handler
         for handler in (
@@ -67,6 +77,7 @@ def handlers(database_url: str) -> dict[str, Handler]:
             create_token_bundle,
             update_token_bundle,
             delete_token_bundle,
+            list_catalogue,
         )
     }
 

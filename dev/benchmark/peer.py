@@ -2,6 +2,7 @@
 # ruff: noqa: D101, D103 - their names are all there is to say
 
 import asyncio
+import hashlib
 import json
 import os
 import uuid
@@ -17,6 +18,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
 BUNDLES = "/api/v1/admin/token-bundles"
+CATALOGUE = "/api/v1/token-bundles"
 ANYBODY = {"sub": "benchmark", "scope": "token-bundles:read"}
 
 app = FastAPI()
@@ -99,6 +101,25 @@ class OneShown(BaseModel):
     bundle: Shown
 
 
+class Sold(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+    id: uuid.UUID
+    code: str | None
+    name: str
+    description: str | None
+    token_amount: int
+    price: Decimal
+    currency: str = "EUR"
+    is_active: bool
+    sort_order: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class Catalogue(BaseModel):
+    bundles: list[Sold]
+
+
 class Page(BaseModel):
     items: list[Shown]
     total: int
@@ -142,6 +163,17 @@ def list_bundles(database: Database, _: Claims, page: Number = 1, per_page: Numb
     found = database.scalars(statement.limit(per_page).offset((page - 1) * per_page)).all()
     items = [Shown.model_validate(bundle) for bundle in found]
     return Page(items=items, total=total, page=page, per_page=per_page, pages=-(-total // per_page))
+
+
+@app.get(CATALOGUE)
+def list_catalogue(request: Request, database: Database) -> Response:
+    statement = select(Bundle).where(Bundle.is_active).order_by(Bundle.sort_order, Bundle.name, Bundle.id)
+    bundles = [Sold.model_validate(bundle) for bundle in database.scalars(statement.limit(1000))]
+    body = Catalogue(bundles=bundles).model_dump_json()
+    headers = {"ETag": f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'}
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    return Response(body, headers=headers, media_type="application/json")
 
 
 @app.get(f"{BUNDLES}/{{bundle_id}}")
@@ -206,7 +238,7 @@ def handler(event: dict[str, Any], _: None) -> dict[str, Any]:
         "path": event["rawPath"],
         "query_string": event["rawQueryString"].encode(),
         "headers": [(name.encode(), value.encode()) for name, value in event["headers"].items()],
-        "claims": event["requestContext"]["authorizer"]["jwt"]["claims"],
+        "claims": event["requestContext"].get("authorizer", {}).get("jwt", {}).get("claims"),
     }
     sent: list[Any] = []
 
@@ -217,4 +249,5 @@ def handler(event: dict[str, Any], _: None) -> dict[str, Any]:
         sent.append(message)
 
     loop.run_until_complete(app(scope, receive, send))
-    return {"statusCode": sent[0]["status"], "body": sent[1]["body"].decode()}
+    headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    return {"statusCode": sent[0]["status"], "headers": headers, "body": sent[1]["body"].decode()}

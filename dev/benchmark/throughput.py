@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from http import HTTPStatus
 from http.client import HTTPConnection
 
@@ -25,39 +26,43 @@ OURS = ("dev", "serve", "--no-sample")
 PEER = ("uvicorn", "dev.benchmark.peer:app", "--log-level=error")
 
 
-def measure(progress: Progress) -> Figures:
-    """Count pages of 20 a second, for each number of workers."""
+def measure(progress: Progress, path: str = BUNDLES, *, knows: bool = False) -> Figures:
+    """Count answers a second, for each number of workers, to clients that perhaps have what they ask for."""
     rows = {}
     for workers in progress.track(WORKERS, description="Servers"):
-        ours, peer = (_pages_a_second(*module, f"--workers={workers}") for module in (OURS, PEER))
+        ours, peer = (
+            _answers_a_second(path, *module, f"--workers={workers}", knows=knows) for module in (OURS, PEER)
+        )
         rows[str(workers)] = {"ours": ours, "peer": peer, "ours / peer": ours / peer}
     return rows
 
 
-def _pages_a_second(*module: str) -> float:
+def _answers_a_second(path: str, *module: str, knows: bool) -> float:
     port = free_port()
     command = [sys.executable, "-m", *module, f"--port={port}"]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as server:
         try:
             connecting = httpx.HTTPTransport(retries=CONNECT_ATTEMPTS)
             with httpx.Client(transport=connecting, timeout=START_SECONDS) as client:
-                client.get(f"http://127.0.0.1:{port}{BUNDLES}")
+                first = client.get(f"http://127.0.0.1:{port}{path}")
+            headers = {"Authorization": f"Bearer {issue_token()}"}
+            if knows:
+                headers["If-None-Match"] = first.headers["etag"]
             with ThreadPoolExecutor(CLIENTS) as clients:
-                return sum(clients.map(_pages, [port] * CLIENTS)) / SECONDS
+                return sum(clients.map(partial(_answers, port, path), [headers] * CLIENTS)) / SECONDS
         finally:
             server.terminate()
 
 
-def _pages(port: int) -> int:
-    headers = {"Authorization": f"Bearer {issue_token()}"}
+def _answers(port: int, path: str, headers: dict[str, str]) -> int:
     # Quicker than httpx, because it shares the processor with the server.
     connection = HTTPConnection("127.0.0.1", port, timeout=30)
-    pages, end = 0, time.monotonic() + SECONDS
+    answers, end = 0, time.monotonic() + SECONDS
     while time.monotonic() < end:
-        connection.request("GET", BUNDLES, headers=headers)
+        connection.request("GET", path, headers=headers)
         response = connection.getresponse()
         response.read()
-        if response.status != HTTPStatus.OK:
+        if response.status not in {HTTPStatus.OK, HTTPStatus.NOT_MODIFIED}:
             raise ValueError(f"this would measure errors: {response.status}")
-        pages += 1
-    return pages
+        answers += 1
+    return answers

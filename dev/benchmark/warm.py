@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from statistics import mean, quantiles
 from unittest.mock import patch
@@ -10,7 +11,7 @@ from rich.progress import Progress
 
 from dev.benchmark import Figures, limit
 from dev.benchmark.forwarder import Forwarder
-from dev.benchmark.requests import Sample, ask_ours, asking, requests
+from dev.benchmark.requests import Ask, Request, Sample, ask_ours, asking, requests
 
 # They take turns in blocks: request by request each would find the processor's caches full of another.
 BLOCK = 25
@@ -25,20 +26,25 @@ def measure(database_url: str, blocks: int, progress: Progress) -> Figures:
     limits = limit.handlers(database_url)
     ask_limit, ask_peer = asking(lambda function: limits[function.module]), asking(lambda _: peer.handler)
     asked = [(ask, requests(ask)) for ask in (ask_ours, ask_limit, ask_peer)]
-    rows = {}
-    for name in progress.track(round_trips, description="Warm requests"):
-        samples: tuple[list[Sample], ...] = ([], [], [])
-        for _ in range(WARM_UP_BLOCKS + blocks):
-            for taken, (ask, routes) in zip(samples, asked, strict=True):
-                taken += [ask(routes[name]()) for _ in range(BLOCK)]
-        rows[name] = {
+    return {
+        name: {
             "round trips": round_trips[name],
-            **_compared(*(taken[WARM_UP_BLOCKS * BLOCK :] for taken in samples)),
+            **compared(blocks, [(ask, routes[name]) for ask, routes in asked]),
         }
-    return rows
+        for name in progress.track(round_trips, description="Warm requests")
+    }
 
 
-def _compared(ours: list[Sample], limit: list[Sample], peer: list[Sample]) -> dict[str, float]:
+def compared(blocks: int, asked: Sequence[tuple[Ask, Callable[[], Request]]]) -> dict[str, float]:
+    """Time the same requests of ours, the limit and the peer in turn."""
+    samples: tuple[list[Sample], ...] = ([], [], [])
+    for _ in range(WARM_UP_BLOCKS + blocks):
+        for taken, (ask, prepare) in zip(samples, asked, strict=True):
+            taken += [ask(prepare()) for _ in range(BLOCK)]
+    return _summed_up(*(taken[WARM_UP_BLOCKS * BLOCK :] for taken in samples))
+
+
+def _summed_up(ours: list[Sample], limit: list[Sample], peer: list[Sample]) -> dict[str, float]:
     walls = [quantiles(sample.wall for sample in samples) for samples in (ours, limit, peer)]
     cpus = [mean(sample.cpu for sample in samples) for samples in (ours, limit, peer)]
     return {

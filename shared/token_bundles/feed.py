@@ -8,7 +8,8 @@ from shared.feed import Feed, FeedQuery, next_key
 from shared.history import show_change
 from shared.token_bundles.model import TokenBundle
 from shared.token_bundles.repository import BUNDLES
-from shared.token_bundles.schemas.history import TokenBundleEvent, show_editable_fields
+from shared.token_bundles.schemas.history import TokenBundleEvent
+from shared.token_bundles.schemas.read import show_editable_fields
 
 
 def list_events(query: FeedQuery) -> Feed[TokenBundleEvent]:

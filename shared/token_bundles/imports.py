@@ -17,7 +17,7 @@ from shared.settings import settings
 from shared.token_bundles.model import TokenBundle
 from shared.token_bundles.repository import BUNDLES, Filters, find_bundles, with_folded_name
 from shared.token_bundles.schemas.create import TokenBundleCreate
-from shared.token_bundles.schemas.history import show_editable_fields
+from shared.token_bundles.schemas.read import show_editable_fields
 from shared.token_bundles.schemas.rows import (
     MAX_ROWS,
     Action,

@@ -9,7 +9,6 @@ from shared.database.driver import Statement
 from shared.database.versioned import Outcome
 from shared.differences import FieldChange, show_differences
 from shared.token_bundles.model import TokenBundle
-from shared.token_bundles.schemas.history import show_editable_fields
 from shared.token_bundles.schemas.preview import (
     BundlePreview,
     BundlesPreview,
@@ -18,7 +17,7 @@ from shared.token_bundles.schemas.preview import (
     TokenBundlePreview,
     Warned,
 )
-from shared.token_bundles.schemas.read import show_bundle
+from shared.token_bundles.schemas.read import show_bundle, show_editable_fields
 from shared.token_bundles.warnings import Figures, warn
 
 # As searches compare a name; one that psql, say, has written is not folded, or as it was.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from shared.database import reading
 from shared.errors import NotFoundError
 from shared.token_bundles.repository import BUNDLES, Filters, find_bundles
-from shared.token_bundles.schemas.read import TokenBundleRead, show_bundle
+from shared.token_bundles.schemas.read import TokenBundleRead, show_bundle, show_editable_fields
 
 if TYPE_CHECKING:
     # At run time each function imports the schemas of its own requests alone.
@@ -31,7 +31,6 @@ def list_bundles(query: TokenBundleListQuery) -> Page[TokenBundleRead]:
 def list_changes(bundle_id: UUID, query: PageQuery) -> Page[TokenBundleChangeRead]:
     """Show one page of what was done to a bundle, also to a deleted one; raises NotFoundError."""
     from shared.history import show_history  # noqa: PLC0415 - as above
-    from shared.token_bundles.schemas.history import show_editable_fields  # noqa: PLC0415
 
     with reading() as connection:
         found = BUNDLES.history(connection, bundle_id, limit=query.per_page + 1, offset=query.offset)

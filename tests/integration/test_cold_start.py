@@ -44,7 +44,7 @@ OWN_SCHEMAS = {
     "activate_token_bundle": {"preview", "read"},
     "deactivate_token_bundle": {"preview", "read"},
     "export_token_bundles": {"export", "query", "read"},
-    "import_token_bundles": {"create", "history", "preview", "read", "rows", "update"},
+    "import_token_bundles": {"create", "preview", "read", "rows", "update"},
     "list_catalogue": {"catalogue"},
     "get_catalogue_bundle": {"catalogue"},
     # What it was must be what can be created today.

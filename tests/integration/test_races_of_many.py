@@ -80,18 +80,18 @@ def import_or_write(number: int) -> list[tuple[str, int]]:
     """Import all bundles and one that may be new, or change and create single ones, until that is done."""
     random, answers = Random(number), []  # noqa: S311 - no secret
     for turn in range(ROUNDS // 4):
-        mark, code = f"{number}-{turn}", f"new-{turn}"
+        mark = f"{number}-{turn}"
         caller = {"sub": mark}
+        new: dict[str, Any] = {"code": f"new-{turn}", "name": "n", "token_amount": 1, "price": 1}
         if number < IMPORTERS:
-            new = {"code": code, "name": "n", "token_amount": 1, "price": 1}
-            rows = [{"id": one} for one in random.sample(IDS, len(IDS))]
-            body = {"bundles": [{**row, "description": mark} for row in (*rows, new)]}
+            rows = [new, *({"id": one} for one in random.sample(IDS, len(IDS)))]
+            body = {"bundles": [row | {"description": mark} for row in rows]}
             answers.append((mark, request("POST", "/import", json_body=body, claims=caller).status))
             continue
         sleep(random.uniform(0, 0.04))
         fields = {"description": mark}
         assert request("PATCH", f"/{random.choice(IDS)}", json_body=fields, claims=caller).status == 200
-        new = {"code": code, "name": "n", "token_amount": 1, "price": 1, "description": mark}
+        new["description"] = mark
         assert request("POST", json_body=new, claims=caller).status in {201, 409}
     return answers
 

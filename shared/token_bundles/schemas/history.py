@@ -1,12 +1,8 @@
 """The history of bundles as it is shown."""
 
-from typing import Any
 from uuid import UUID
 
-from shared.differences import Shown
 from shared.history import ChangeRead
-from shared.token_bundles.model import TokenBundle
-from shared.token_bundles.schemas.read import TokenBundleFields, show_bundle
 
 
 class TokenBundleChangeRead(ChangeRead):
@@ -19,11 +15,3 @@ class TokenBundleEvent(ChangeRead):
     bundle_id: UUID
     bundle_name: str
     exists: bool
-
-
-def show_editable_fields(bundle: TokenBundle | None) -> dict[str, Shown]:
-    """Show the fields of a bundle that its history is about; there are none where there is no bundle."""
-    if bundle is None:
-        return {}
-    shown: dict[str, Any] = {**show_bundle(bundle)}
-    return {name: shown[name] for name in TokenBundleFields.__annotations__}

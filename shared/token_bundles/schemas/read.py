@@ -1,7 +1,7 @@
 """What a bundle is shown as."""
 
 from datetime import datetime
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 from uuid import UUID
 
 from pydantic import Field
@@ -37,6 +37,14 @@ class TokenBundleRead(TokenBundleFields):
 def show_bundle(bundle: TokenBundle) -> TokenBundleRead:
     """Show a bundle, its price with exactly the decimals of its currency."""
     return cast("TokenBundleRead", vars(bundle) | {"price": show_price(bundle.price, bundle.currency)})
+
+
+def show_editable_fields(bundle: TokenBundle | None) -> dict[str, Any]:
+    """Show the fields of a bundle that its history is about; there are none where there is no bundle."""
+    if bundle is None:
+        return {}
+    shown: dict[str, Any] = {**show_bundle(bundle)}
+    return {name: shown[name] for name in TokenBundleFields.__annotations__}
 
 
 class BundleAnswer(TypedDict):
