@@ -3,12 +3,14 @@
 What it looked like is kept in `artifacts/`.
 """
 
+import csv
 import os
 import shutil
 import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.e2e.serving import BUNDLES, ROOT, Gateway, serving
 from tests.postgres import EMPTY, execute
+from tests.waiting import until
 
 BROWSER = shutil.which("google-chrome") or shutil.which("chromium")
 DRIVER = shutil.which("chromedriver")
@@ -52,7 +55,12 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, frontend_port: int) -> Ite
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Chrome]:
+def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("downloads")
+
+
+@pytest.fixture(scope="module")
+def browser(downloads: Path) -> Iterator[Chrome]:
     options = ChromeOptions()
     options.binary_location = BROWSER or ""
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
@@ -61,6 +69,7 @@ def browser() -> Iterator[Chrome]:
     if os.geteuid() == 0:
         # Chromium starts as root only without it.
         options.add_argument("--no-sandbox")
+    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
     driver = Chrome(options, Service(DRIVER))
     yield driver
     driver.quit()
@@ -121,7 +130,7 @@ def edit(browser: Chrome) -> None:
 
 def logged(browser: Chrome) -> list[str]:
     """Return what is new in the console."""
-    entries: list[dict[str, Any]] = browser.get_log("browser")  # type: ignore[no-untyped-call]
+    entries: list[dict[str, Any]] = browser.get_log("browser")
     return [entry["message"] for entry in entries]
 
 
@@ -171,6 +180,26 @@ def look(browser: Chrome, percent: str, reason: str) -> None:
 
 def lines(browser: Chrome) -> list[str]:
     return [line.text for line in browser.find_elements(By.CSS_SELECTOR, "#preview li")]
+
+
+def downloaded(folder: Path) -> list[dict[str, str]]:
+    """Wait for the one file in a folder, remove it, and return its rows."""
+    until(lambda: list(folder.glob("*.csv")))
+    (file,) = folder.glob("*.csv")
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        found = list(csv.DictReader(lines))
+    file.unlink()
+    return found
+
+
+def saved(folder: Path, table: list[dict[str, str]]) -> str:
+    """Save rows as a spreadsheet does, and return the path."""
+    path = folder / "saved.csv"
+    with path.open("w", encoding="utf-8-sig", newline="") as lines:
+        writer = csv.DictWriter(lines, list(table[0]), delimiter=";")
+        writer.writeheader()
+        writer.writerows(table)
+    return str(path)
 
 
 def keep(browser: Chrome, name: str) -> None:
@@ -319,6 +348,55 @@ class TestManyAtOnce:
         click(browser, "Cancel")
         says(browser, "Cancelled")
         assert [item["version"] for item in listed(gateway)] == [1, 1, 1]
+
+
+class TestFile:
+    def test_three_cells_are_changed(
+        self, browser: Chrome, gateway: Gateway, frontend: str, downloads: Path, tmp_path: Path
+    ) -> None:
+        for name, price in (("Small", "5"), ("Middle", "9"), ("Large", "16")):
+            create(browser, name, price=price)
+            find(browser, "#bundles", name)
+        click(browser, "Download file")
+        says(browser, "Downloaded token-bundles-")
+        large, middle, small = downloaded(downloads)
+        # As a German spreadsheet would write it.
+        large["price"], middle["name"], middle["token_amount"] = "18,50", "Medium", "3000"
+        table = [large, middle, small]
+        find(browser, "[name=file]").send_keys(saved(tmp_path, table))
+        click(browser, "Look at file")
+        says(browser, "Nothing is changed yet")
+        assert lines(browser)[:4] == [
+            "0 new, 2 changed, 1 as they are", "Row 2: price 16.00 → 18.50", "Row 3: name Middle → Medium",
+            "Row 3: token_amount 1000 → 3000",
+        ]  # fmt: skip
+        assert prices(gateway) == ["16.00", "9.00", "5.00"]
+        keep(browser, "18-looked-at-file")
+
+        click(browser, "Import")
+        says(browser, "Imported")
+        assert rows(browser) == [
+            "Large 1000 tokens 18.50 EUR", "Medium 3000 tokens 9.00 EUR", "Small 1000 tokens 5.00 EUR"
+        ]  # fmt: skip
+        assert len({entry["request_id"] for entry in updates(gateway)}) == 1
+        keep(browser, "19-imported")
+
+        # Once more, with the versions of before.
+        find(browser, "[name=file]").send_keys(saved(tmp_path, table))
+        click(browser, "Look at file")
+        assert "row 2: It has been changed since it was read" in says(browser, "409: ")
+
+    def test_a_mistake_is_named_by_its_row_and_column(
+        self, browser: Chrome, gateway: Gateway, frontend: str, tmp_path: Path
+    ) -> None:
+        row = {"code": "a", "name": "A", "token_amount": "1.000", "price": "9,90 €"}
+        find(browser, "[name=file]").send_keys(saved(tmp_path, [row]))
+        click(browser, "Look at file")
+        said = says(browser, "400: ")
+        assert "row 2, token amount: must be a whole number" in said
+        assert "row 2, price: must be a number with a point" in said
+        assert names(gateway) == []
+        keep(browser, "20-mistake-in-file")
 
 
 class TestHistory:
