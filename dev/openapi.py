@@ -233,7 +233,10 @@ class _Writer:
         if route.method == "PATCH":
             content["application/merge-patch+json"] = content[JSON]
         if hasattr(kind, "read_file"):
-            file = {"schema": {"type": "string"}, "example": self.examples["ImportedFile"]}
+            file = {
+                "schema": {"type": "string", "format": "binary"},
+                "example": self.examples["ImportedFile"],
+            }
             content |= dict.fromkeys(FILE_TYPES, file)
         return content
 

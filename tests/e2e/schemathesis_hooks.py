@@ -42,8 +42,8 @@ def before_call(_: schemathesis.HookContext, case: schemathesis.Case[Any], __: d
 
 @schemathesis.serializer("text/csv", "application/vnd.ms-excel", "application/octet-stream")
 def write_file(_: schemathesis.SerializationContext, value: object) -> bytes:
-    """Write what is sent as a file, which is a text or, to be wrong, anything else."""
-    return str(value).encode()
+    """Write what is sent as a file, which are bytes or, to be wrong, anything else."""
+    return value if isinstance(value, bytes) else str(value).encode()
 
 
 def _written(name: str, value: Any) -> Any:

@@ -19,6 +19,7 @@ from selenium.webdriver import ActionChains, Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.e2e.serving import BUNDLES, ROOT, Gateway, serving
@@ -29,6 +30,7 @@ BROWSER = shutil.which("google-chrome") or shutil.which("chromium")
 DRIVER = shutil.which("chromedriver")
 SCREENSHOTS = ROOT / "artifacts"
 SECONDS = 20
+EXPORT, IMPORT = (f"#operations-token-bundles-{name}_token_bundles" for name in ("export", "import"))
 
 pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason="Chromium and its driver are not installed")
 
@@ -130,7 +132,7 @@ def edit(browser: Chrome) -> None:
 
 def logged(browser: Chrome) -> list[str]:
     """Return what is new in the console."""
-    entries: list[dict[str, Any]] = browser.get_log("browser")
+    entries: list[dict[str, Any]] = browser.get_log("browser")  # type: ignore[no-untyped-call]
     return [entry["message"] for entry in entries]
 
 
@@ -180,6 +182,15 @@ def look(browser: Chrome, percent: str, reason: str) -> None:
 
 def lines(browser: Chrome) -> list[str]:
     return [line.text for line in browser.find_elements(By.CSS_SELECTOR, "#preview li")]
+
+
+def opened(browser: Chrome, operation: str) -> None:
+    find(browser, operation).click()
+    click(browser, "Try it out", operation)
+
+
+def choose(browser: Chrome, selector: str, text: str) -> None:
+    Select(find(browser, selector)).select_by_visible_text(text)
 
 
 def downloaded(folder: Path) -> list[dict[str, str]]:
@@ -462,14 +473,45 @@ class TestShop:
 
 
 class TestDocs:
+    def test_a_file_is_downloaded_and_imported_after_a_look(
+        self, browser: Chrome, gateway: Gateway, downloads: Path, tmp_path: Path
+    ) -> None:
+        with gateway.client(gateway.token()) as client:
+            for name in ("A", "B"):
+                fields = {"name": name, "token_amount": 1000, "price": "9"}
+                assert client.post(BUNDLES, json=fields).status_code == 201
+        browser.get(f"{gateway.url}/docs")
+        opened(browser, EXPORT)
+        click(browser, "Execute", EXPORT)
+        find(browser, f"{EXPORT} .live-responses-table a", "Download file").click()
+        first, second = downloaded(downloads)
+        first["price"], second["name"], second["is_active"] = "10,50", "Second", "FALSE"
+
+        opened(browser, IMPORT)
+        choose(browser, f"{IMPORT} .body-param-content-type select", "text/csv")
+        find(browser, f"{IMPORT} [type=file]").send_keys(saved(tmp_path, [first, second]))
+        choose(browser, f"{IMPORT} [data-param-name=validate_only] select", "true")
+        click(browser, "Execute", IMPORT)
+        told = find(browser, f"{IMPORT} .live-responses-table code", '"validate_only": true').text
+        for part in ('"updated": 2', '"to": "10.50"', '"to": "Second"', '"to": false'):
+            assert part in told
+        assert prices(gateway) == ["9.00", "9.00"]
+        browser.execute_script("arguments[0].scrollIntoView()", find(browser, f"{IMPORT} .responses-inner"))
+        keep(browser, "21-looked-at-file-in-docs")
+
+        choose(browser, f"{IMPORT} [data-param-name=validate_only] select", "false")
+        click(browser, "Execute", IMPORT)
+        find(browser, f"{IMPORT} .live-responses-table code", '"id"')
+        until(lambda: names(gateway) == ["A", "Second"])
+        assert prices(gateway) == ["10.50", "9.00"]
+
     def test_try_it_out(self, browser: Chrome, gateway: Gateway) -> None:
         logged(browser)
         browser.get(f"{gateway.url}/docs")
         operation = "#operations-token-bundles-create_token_bundle"
         find(browser, operation)
         keep(browser, "7-docs")
-        find(browser, operation).click()
-        click(browser, "Try it out", operation)
+        opened(browser, operation)
         click(browser, "Execute", operation)
 
         answer = f"{operation} .live-responses-table .response"
