@@ -32,7 +32,7 @@ export SAM_CLI_TELEMETRY := 0
 export REDOCLY_TELEMETRY := off
 export REDOCLY_SUPPRESS_UPDATE_NOTICE := true
 
-.PHONY: help dev test lint format openapi lint-openapi client picture validate build smoke deploy-local bench deploy clean \
+.PHONY: help dev test lint format openapi lint-openapi client picture validate build smoke deploy-local bench capacity deploy clean \
 	deployed-python deployed-python-needed parameters-needed
 
 help: ## Print this
@@ -83,8 +83,12 @@ deploy-local: deployed-python-needed $(SAM_VENV)/.installed $(MINISTACK_VENV)/.i
 	MINISTACK_PYTHON="$(CURDIR)/$(MINISTACK_VENV)/bin/python" $(VENV)/bin/python -m pytest tests/deploy --exitfirst --verbose
 
 bench: deployed-python-needed build $(LAMBDA_VENV)/.installed ## Measure; on a machine that does nothing else meanwhile
-	UV_PROJECT_ENVIRONMENT=$(BENCH_VENV) $(UV) sync --frozen --quiet --python "$(DEPLOYED_PYTHON)"
+	$(BENCH_SYNC)
 	$(EMULATED) $(BENCH_VENV)/bin/python -m dev.benchmark
+
+capacity: deployed-python-needed $(VENV)/.synced ## Simulate what it carries, from what `make bench` has measured last
+	$(BENCH_SYNC)
+	$(BENCH_VENV)/bin/python -m dev.capacity
 
 deploy: parameters-needed build ## Deploy with the parameters in parameters.yaml, which docs/runbook.md describes
 	$(SAM) deploy --template-file "$(BUILD)/template.yaml" --config-file "$(CURDIR)/samconfig.toml" \
@@ -112,6 +116,7 @@ give_up = { echo "$(1)" >&2; exit 1; }
 LOCKED_UV := import tomllib; lock = tomllib.load(open("uv.lock", "rb")); \
 	uv = next(package for package in lock["package"] if package["name"] == "uv"); \
 	print("uv==" + uv["version"], *("--hash=" + wheel["hash"] for wheel in uv["wheels"]))
+BENCH_SYNC = UV_PROJECT_ENVIRONMENT=$(BENCH_VENV) $(UV) sync --frozen --quiet --group bench --python "$(DEPLOYED_PYTHON)"
 # tool PYTHON,GROUP: a group of dev/tools in a virtual environment of its own.
 tool = UV_PROJECT_ENVIRONMENT="$(CURDIR)/$(@D)" $(UV) sync --project dev/tools --frozen --quiet --only-group $(2) --python "$(1)" && touch $@
 

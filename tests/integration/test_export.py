@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
+from shared.token_bundles.exports import COLUMNS
+from shared.token_bundles.schemas.read import TokenBundleRead
 from tests.client import Answer, request
 from tests.conftest import use_settings
 
-COLUMNS = [
+OF_THE_CONTRACT = [
     "id", "code", "name", "description", "token_amount", "price", "currency", "is_active", "sort_order",
     "version", "metadata",
 ]  # fmt: skip
@@ -59,6 +61,10 @@ class TestCsv:
         assert name
         assert name[1] == f"token-bundles-{datetime.now(UTC):%Y-%m-%d}.csv"
         assert answer.headers["cache-control"] == "no-store"
+
+    def test_no_field_is_left_out(self) -> None:
+        assert COLUMNS[: len(OF_THE_CONTRACT)] == OF_THE_CONTRACT
+        assert {*COLUMNS, "created_at", "updated_at"} == TokenBundleRead.__annotations__.keys()
 
     def test_has_each_field(self) -> None:
         made = create("A", code="a-1", description='x "y", z\r\nw', sort_order=-3, metadata={"k": "ü,"})
