@@ -179,6 +179,7 @@ class _Writer:
         has |= {"AsRead"} if body and issubclass(body, AsRead) else set()
         is_conditional = "If-Match" in {*has, *endpoint.refuses}
         has |= {"a version"} if is_conditional and endpoint.access == "write" else set()
+        has |= {"a version"} if body and hasattr(body, "read_file") else set()
         content, *preview = contents
         is_public = endpoint.access == "anyone"
         headers = ["ETag", "Vary"] if is_public else ["ETag"] if self._is_versioned(content) else []

@@ -7,10 +7,7 @@ from shared.token_bundles.schemas.rows import ImportPreview, ImportReport, Token
 
 
 @endpoint(
-    access="write",
-    metric="BundlesImported",
-    raises=[imports.RowsRefusedError],
-    refuses=["If-Match", "Idempotency-Key"],
+    access="write", metric="BundlesImported", raises=[imports.RowsRefusedError], refuses=["Idempotency-Key"]
 )
 def handler(values: TokenBundlesImport, change: Change) -> Response[ImportReport | ImportPreview]:
     """Create and change token bundles from a file, all or none."""

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Collection
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import Any, NamedTuple
 
 BYTE_ORDER_MARK = "\ufeff"
@@ -27,8 +27,8 @@ class Table(NamedTuple):
     delimiter: str
 
 
-def read_table(text: str, columns: Collection[str]) -> Table:
-    """Read a table that has some of the columns."""
+def read_table(text: str, columns: Collection[str], max_rows: int) -> Table:
+    """Read a table that has some of the columns, and of too many rows only the first."""
     lines = io.StringIO(text.removeprefix(BYTE_ORDER_MARK), newline="")
     delimiter = max(DELIMITERS, key=lines.readline().count)
     lines.seek(0)
@@ -42,7 +42,7 @@ def read_table(text: str, columns: Collection[str]) -> Table:
 
     try:
         number, header = next(records, (1, []))
-        for column in filter(None, dict.fromkeys(header)):
+        for column in islice(filter(None, dict.fromkeys(header)), max_rows):
             if column not in columns:
                 refuse("extra_forbidden", column)
             elif header.count(column) > 1:
@@ -50,6 +50,8 @@ def read_table(text: str, columns: Collection[str]) -> Table:
         for number, cells in records:
             if not any(cells):
                 continue
+            if len(table.rows) + len(table.errors) > max_rows:
+                break
             if len(cells) < len(header):
                 refuse("cells_missing")
             elif any(cell for column, cell in zip_longest(header, cells) if not column):

@@ -146,7 +146,7 @@ def _entry(error: Mapping[str, Any]) -> dict[str, object]:
         parts = [str(part).replace("~", "~0").replace("/", "~1") for part in path]
         where: dict[str, object] = {"pointer": "".join(f"/{part}" for part in parts)[:MAX_POINTER]}
     elif place == "row":
-        where = {"row": path[0], "column": path[1] if path[1:] else None}
+        where = {"row": path[0], "column": str(path[1])[:MAX_POINTER] if path[1:] else None}
     else:
         where = {"header" if place == "header" else "parameter": _name(error)}
     context = error.get("ctx", {})
@@ -159,7 +159,7 @@ def _entry(error: Mapping[str, Any]) -> dict[str, object]:
 def _label(error: Mapping[str, Any]) -> str:
     place, *path = error["loc"]
     if place == "row":
-        return f"row {path[0]}" + ", ".join(["", *map(_words, path[1:2])])
+        return ", ".join([f"row {path[0]}", *(_words(column)[:MAX_POINTER] for column in path[1:2])])
     if place != "body":
         return _name(error)
     *within, last = (part for part in path or [place] if part != "[key]")

@@ -17,7 +17,7 @@ from tests.client import BUNDLES, READ, WRITE, event, invoke
 pytestmark = pytest.mark.usefixtures("connection")
 
 # What API Gateway lets through of headers and address, and the largest body that is read.
-HEADERS, BODY = 10_240, 64 * 1024
+HEADERS, BODY, FILE = 10_240, 64 * 1024, 1024 * 1024
 # Less than this nobody notices; from there on twice the size may cost a little more than twice the time.
 SECONDS, GROWTH = 0.02, 2.5
 # Of so many requests, each with a text of its own, of fifty numbers: what is left of one is less than that text.
@@ -113,6 +113,16 @@ def in_body(start: str, end: str, *parts: str | tuple[str, str]) -> Iterator[Sen
         yield Sent(f"{start[:9]} {opened} {closed} {end[:9]}", BODY - len(start + end), make, opened, closed)
 
 
+def in_file(start: str, end: str, *parts: str, kind: str = "text/csv") -> Iterator[Sent]:
+    def make(text: str) -> Event:
+        headers = {"content-type": kind}
+        body = start + text + end
+        return event("POST", f"{BUNDLES}/import", body=body, headers=headers, claims=CLAIMS)
+
+    for part in parts:
+        yield Sent(f"{kind} {start[:9]} {part} {end[:9]}", FILE - len(start + end), make, part)
+
+
 CONDITIONAL = [("GET", ROW), ("DELETE", ROW), ("PATCH", ROW)]
 VALUES: list[str | tuple[str, str]] = [
     "9",
@@ -138,6 +148,10 @@ SENT = [
     *in_body('{"', '":1}', "~", "/", "é", "\\u0001", "\\ud800", "{n}"),
     *in_body('{"a":0', "}", ',"b":0', ',"{n}":0', ',"{n}":0,"{n}":0', ',"{n}":{"b":0,"b":0}', ',"{n}":[{},{}]', ',"\\ud800":0'),
     *in_body('{"a":[0', "]}", ",0", ",[]", ",{}", ',{"b":0,"b":0}', ',{"{n}":0}', (",[0", "]"), (',{"b":0,"b":[0', "]}")),
+    *in_file("", "", "a", ",", ";", "\t", "\n", '"', "'", '""', "a,", "{n},", "code,", "\x01,", "\x01", "a\n", "é"),
+    *in_file("code,name\n", "", "a", "\n", ",\n", "a\n", "a,b\n", "{n},b\n", "a,b,c\n", '"', '"a', '"\n', "'=", ",", "é", "\r"),
+    *in_file("code,metadata\na,", "", "[", '"{""a"":', "9", "{n}"),
+    *in_file('{"bundles":[0', "]}", ",0", ",[]", ",{}", ',{"code":"{n}"}', ',{"b":0,"b":0}', kind="application/json"),
     *in_body('{"a":' * 400 + "[", "0]" + "}" * 400, "[],", '{"b":0,"b":0},'),
 ]  # fmt: skip
 

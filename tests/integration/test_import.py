@@ -335,10 +335,9 @@ class TestErrors:
         rows = [{"id": first["id"], "code": "b"}, {"id": second["id"], "code": "a"}]
         assert wrong(upload(table(*rows))) == [(2, "code", "code_taken"), (3, "code", "code_taken")]
 
-    @pytest.mark.parametrize("header", ["Idempotency-Key", "If-Match"])
-    def test_headers_of_one_are_refused(self, header: str) -> None:
-        answer = request("POST", "/import", json_body={"bundles": [NEW]}, headers={header.lower(): '"1"'})
-        assert (answer.status, answer.json["errors"][0]["header"]) == (400, header)
+    def test_a_key_is_refused(self) -> None:
+        answer = request("POST", "/import", json_body={"bundles": [NEW]}, headers={"idempotency-key": "k"})
+        assert (answer.status, answer.json["errors"][0]["header"]) == (400, "Idempotency-Key")
 
     def test_a_misspelt_parameter_does_not_write(self) -> None:
         assert upload(table(NEW), validateonly="true").status == 400

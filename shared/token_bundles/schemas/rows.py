@@ -82,7 +82,7 @@ OPTIONAL = {"id", "version"}
 
 def read_file(text: str) -> tuple[dict[str, Any], list[dict[str, Any]], list[int]]:
     """Read CSV as the body, what is wrong with how it is written, and the number of each row."""
-    table = read_table(text, TokenBundleRow.model_fields)
+    table = read_table(text, TokenBundleRow.model_fields, MAX_ROWS)
     if table.delimiter == ";":
         # Where these are between the cells, commas are in the numbers.
         table.rows[:] = [
