@@ -22,6 +22,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "create_token_bundle": {"name": "New", "token_amount": 1, "price": "1"},
     "update_token_bundle": {"name": "Other"},
     "update_token_bundles": {"bundles": [{"name": "Other"}]},
+    "import_token_bundles": {"bundles": [{"name": "Imported"}]},
     "restore_token_bundle": {"version": 1},
 }
 

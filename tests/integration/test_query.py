@@ -1,8 +1,11 @@
 """What holds for the query of every route."""
 
+import json
+
 import pytest
 
 from dev.gateway.template import Route
+from dev.sample_events import FOLDER
 from tests.client import READ, TEMPLATE, WRITE, event, invoke, request
 
 pytestmark = pytest.mark.usefixtures("connection")
@@ -17,12 +20,7 @@ def test_a_parameter_is_given_once_on_every_route(route: Route, row_id: str) -> 
     path = route.path.replace("{proxy+}", "").replace("{bundle_id}", row_id)
     headers = {"content-type": "application/json"}
     claims = {"sub": "a", "scope": f"{READ} {WRITE}"}
-    bodies = {
-        "create_token_bundle": '{"name": "n", "token_amount": 1, "price": 1}',
-        "update_token_bundles": f'{{"bundles": [{{"id": "{NO_ID}", "price": 1}}]}}',
-        "restore_token_bundle": '{"version": 1}',
-    }
-    body = bodies.get(route.function.module, "{}")
+    body = json.loads((FOLDER / f"{route.function.module}.json").read_text()).get("body")
     sent = event(route.method, path, body=body, query="colour=red&colour=", headers=headers, claims=claims)
     answer = invoke(sent)
     assert answer.status == 400
