@@ -41,8 +41,8 @@ help: ## Print this
 dev: $(VENV)/.synced ## Run the API on this machine, with a Postgres of its own
 	$(VENV)/bin/python -m dev serve
 
-test: $(VENV)/.synced $(SAM_VENV)/.installed ## Run all tests
-	$(VENV)/bin/python -m pytest
+test: $(VENV)/.synced $(SAM_VENV)/.installed ## Run all tests, or those in TESTS
+	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(TESTS)
 
 lint: $(VENV)/.synced ## Check style and types, and the workflows
 	$(VENV)/bin/ruff check .

@@ -179,7 +179,8 @@ def test_in_proportion_to_the_size(sent: Sent) -> None:
     assert answer.status < 500
     assert len(answer.text) < 5 * 1024 * 1024
     whole = seconds(sent.of(sent.largest))
-    assert whole < SECONDS or whole < GROWTH * seconds(sent.of(sent.largest // 2))
+    unnoticed = SECONDS * max(1, sent.largest / BODY)
+    assert whole < unnoticed or whole < GROWTH * seconds(sent.of(sent.largest // 2))
 
 
 def varied(method: str, path: str = "", **parts: Any) -> Callable[[int], Event]:
