@@ -45,9 +45,7 @@ def test_plain_make_lists_every_target_that_the_documents_mention() -> None:
     said = subprocess.run(["make", "--silent"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
     listed = {line.split(maxsplit=1)[0] for line in said.splitlines()}
-    documents = "".join(
-        (ROOT / name).read_text() for name in ("README.md", "CONTRIBUTING.md", "docs/runbook.md")
-    )
+    documents = "".join(path.read_text() for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
     mentioned = {name for names in re.findall(r"`make ([a-z -]+)`", documents) for name in names.split()}
     assert mentioned > {"dev", "test", "deploy"}
     assert mentioned - listed == set()
