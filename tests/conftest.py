@@ -2,6 +2,7 @@
 
 import gc
 import itertools
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from sqlalchemy import make_url
 from dev.database.postgres import postgres
 from shared.settings import Settings, settings
 from tests.postgres import execute
+
+# Where it is ignored, as behind `nohup`, no process that a test starts could be ended by it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
 SETTING_NAMES = [name for name in vars(Settings) if not name.startswith("_")]
