@@ -31,6 +31,8 @@ UNAVAILABLE = (
 DEADLOCK = "40P01"
 OUTCOME_UNKNOWN = {"08007", "40003"}
 
+OTHER_REVISION = {"42703", "42P01"}  # a column or a table that is not there
+
 CONSTRAINT_ERRORS = {
     "23503": errors.StillReferencedError,
     "23001": errors.StillReferencedError,  # since Postgres 18, by a foreign key that restricts
@@ -182,7 +184,8 @@ def _translated(error: pg8000.DatabaseError) -> Exception:
         return kind(code, fields.get("t"), fields.get("n"))
     # Of the SQL or a privilege, which is told without quoting a value.
     message = fields.get("M") if code.startswith("42") else ""
-    return RuntimeError(f"unexpected SQLSTATE {code} {message}")
+    hint = ": the database is at another revision than the code, migrate it" if code in OTHER_REVISION else ""
+    return RuntimeError(f"unexpected SQLSTATE {code} {message}{hint}")
 
 
 def connect(

@@ -43,7 +43,10 @@ def _versions(header: str, prefix: str = "", *, strict: bool = True) -> Versions
         return None
     if not TAGS.fullmatch(header):
         if strict:
-            raise PydanticCustomError("entity_tags", "must be * or a list of entity tags")
+            raise PydanticCustomError(
+                "entity_tags",
+                'must be an ETag such as "3", with the quotation marks, several with commas, or *',
+            )
         return frozenset()
     tags = [tag.removeprefix(prefix) for tag in re.findall(TAG, header)]
     return frozenset(int(version[1]) for version in map(TAG_OF_A_VERSION.fullmatch, tags) if version)

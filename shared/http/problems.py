@@ -34,7 +34,7 @@ SENTENCES = {
     "control_characters": "must not contain control characters",
     "csv_invalid": "is not written as CSV: a quotation mark is missing, doubled, or in the wrong place",
     "datetime_invalid": "must be a date and time such as 2026-11-26T08:00:00Z",
-    "entity_tags": "must be * or a list of entity tags",
+    "entity_tags": 'must be an ETag such as "3", with the quotation marks, several with commas, or *',
     "extra_forbidden": "is not a field that can be set",
     "extra_forbidden_in_row": "is not a column that can be set",
     "extra_forbidden_in_query": "is not a parameter of this",

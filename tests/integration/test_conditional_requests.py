@@ -64,7 +64,7 @@ class TestIfMatch:
     def test_that_is_no_list_of_tags(self, write: Write, changed: dict[str, Any], tags: str) -> None:
         answer = send(write, changed, tags)
         assert answer.status == 400
-        sentence = "must be * or a list of entity tags"
+        sentence = 'must be an ETag such as "3", with the quotation marks, several with commas, or *'
         assert answer.json["errors"] == [{"header": "If-Match", "detail": sentence, "code": "entity_tags"}]
         assert request("GET", f"/{changed['id']}").bundle == changed
 
@@ -125,7 +125,7 @@ class TestIfNoneMatchOfAWrite:
     def test_that_is_no_list_of_tags(self, write: Write, changed: dict[str, Any], tags: str) -> None:
         answer = send(write, changed, If_None_Match=tags)
         assert answer.status == 400
-        sentence = "must be * or a list of entity tags"
+        sentence = 'must be an ETag such as "3", with the quotation marks, several with commas, or *'
         error = {"header": "If-None-Match", "detail": sentence, "code": "entity_tags"}
         assert answer.json["errors"] == [error]
         assert request("GET", f"/{changed['id']}").bundle == changed
