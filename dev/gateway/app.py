@@ -238,6 +238,8 @@ class HttpApiCors(CORSMiddleware):
         """Answer a preflight request, whatever its path."""
         response = super().preflight_response(request_headers)
         granted = response.status_code == HTTPStatus.OK
+        if not self.is_allowed_origin(request_headers["origin"]):
+            _tell_refused(request_headers)
         headers = {
             name: value
             for name, value in response.headers.items()
@@ -252,4 +254,13 @@ class HttpApiCors(CORSMiddleware):
         if self.is_allowed_origin(request_headers.get("origin", "")):
             await super().simple_response(scope, receive, send, request_headers)
         else:
+            _tell_refused(request_headers)
             await self.app(scope, receive, send)
+
+
+def _tell_refused(headers: Headers) -> None:
+    origin, host = headers.get("origin", ""), headers.get("host", "")
+    # Browsers name it also where it is the gateway's own.
+    if origin and origin.partition("://")[2] != host:
+        shown = ascii(origin[:100])[1:-1]
+        logger.warning("Pages of the origin %s may not call this: ALLOWED_ORIGINS says which may", shown)

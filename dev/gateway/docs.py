@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, Response
-from starlette.routing import Mount, Route
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from starlette.routing import Match, Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from dev.gateway.tokens import issue_token
 from dev.local import ROOT
@@ -25,7 +26,14 @@ def _is_asked_here(request: Request) -> bool:
     return request.client is not None and {request.client.host, request.url.hostname} <= THIS_MACHINE
 
 
+class _Home(Route):
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        return super().matches(scope) if scope["path"] == "/" else (Match.NONE, {})
+
+
 ROUTES = [
+    # Not with a line feed at its end, which is another path.
+    _Home("/", lambda _: RedirectResponse("/docs")),
     Route("/docs", _page),
     Route("/shop", lambda _: FileResponse(SHOP)),
     Route("/openapi.json", lambda _: FileResponse(ROOT / "openapi.json")),

@@ -2,6 +2,7 @@
 
 import errno
 import http.client
+import itertools
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from dev.database.commands import migrate, own_database, place
+from dev.database.postgres import listens
 from dev.gateway.template import Template, local_template
 from dev.gateway.throttle import read_throttle
 from dev.gateway.tokens import issue_token
@@ -23,6 +25,7 @@ from shared.settings import Settings, settings
 START_SECONDS = 60
 STOP_SECONDS = 5
 POLL_SECONDS = 0.3
+POLLS_OF_POSTGRES = 10
 
 _STARTUP_FAILED = 1
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -72,7 +75,7 @@ def serve(
                 _wait_until_answering(listener, processes)
                 tell("Ready")
                 print(_welcome(url, data, template), flush=True)
-                _supervise(processes, template if reload else None)
+                _supervise(processes, template if reload else None, settings.database_url if embedded else "")
 
 
 def _check_settings() -> None:
@@ -179,14 +182,18 @@ curl -sS {url}{next(readable, "/")} -H 'Authorization: Bearer {issue_token()}'
 """
 
 
-def _supervise(workers: Workers, watched: Template | None) -> None:
+def _supervise(workers: Workers, watched: Template | None, own_database: str) -> None:
     files = _files(watched)
-    while True:
+    for polls in itertools.count():
         time.sleep(POLL_SECONDS)
+        if own_database and polls % POLLS_OF_POSTGRES == 0 and not listens(own_database):
+            log = f"{database_folder()}.log"
+            raise UserError(f"Postgres has ended, perhaps {log} says why: start again, nothing is lost.")
         if watched and (now := _files(watched)) != files:
             files = now
             print("Reloading.", flush=True)
             workers.close()
+            _migrate_again()
             workers.replace_ended()
         elif not workers.failed_to_start():
             workers.replace_ended()
@@ -194,11 +201,19 @@ def _supervise(workers: Workers, watched: Template | None) -> None:
             raise UserError("The gateway could not be started again.")
 
 
+def _migrate_again() -> None:
+    # A migration may be among what has changed, and may be wrong.
+    try:
+        migrate("upgrade")
+    except Exception as error:
+        print(f"The database could not be migrated: {error}", file=sys.stderr, flush=True)
+
+
 def _files(template: Template | None) -> dict[Path, int]:
     """When each file that the gateway reads was changed last."""
     if template is None:
         return {}
-    folders = (ROOT / "shared", ROOT / "dev", template.code_folder)
+    folders = (ROOT / "shared", ROOT / "dev", ROOT / "migrations", template.code_folder)
     changed = {}
     for path in [TEMPLATE, *(path for folder in folders for path in folder.rglob("*.py"))]:
         with suppress(FileNotFoundError):

@@ -5,7 +5,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,9 @@ _PSEUDO_PARAMETERS = {
     "AWS::StackName": "local",
     "AWS::URLSuffix": "localhost",
 }
+_ORIGIN = r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d{1,5})?"
+_FRONTEND = "http://localhost:5173"
+_ON_THIS_MACHINE = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?"
 _DEFAULT_TIMEOUT_SECONDS = 3
 _DEFAULT_MEMORY_MB = 128
 
@@ -96,6 +99,7 @@ class Cors(BaseModel, alias_generator=to_pascal, frozen=True):
     """Which other origins a browser may call the API from, and how."""
 
     allow_origins: tuple[str, ...] = ()
+    allow_origin_regex: str | None = None
     allow_methods: tuple[str, ...] = ()
     allow_headers: tuple[str, ...] = ()
     expose_headers: tuple[str, ...] = ()
@@ -126,13 +130,26 @@ class Template:
 
 
 def local_template() -> Template:
-    """Read the template with local values; the variable ALLOWED_ORIGINS sets AllowedOrigins, and so on."""
-    return read_template(TEMPLATE, _local_parameter)
+    """Read the template with local values; the variable ALLOWED_ORIGINS sets AllowedOrigins, and so on.
+
+    Without that, every origin on this machine is allowed. Raises TemplateError.
+    """
+    template = read_template(TEMPLATE, _local_parameter)
+    if not template.cors:
+        return template
+    if not os.environ.get("ALLOWED_ORIGINS"):
+        cors = template.cors.model_copy(update={"allow_origin_regex": _ON_THIS_MACHINE})
+        return replace(template, cors=cors)
+    for origin in template.cors.allow_origins:
+        wrong = f"ALLOWED_ORIGINS has {origin}, which is no origin: write one as http://localhost:5173,"
+        _require(bool(re.fullmatch(_ORIGIN, origin)), f"{wrong} without a path, and several with commas.")
+    return template
 
 
 def _local_parameter(name: str) -> str | None:
     fixed = {"JwtIssuer": ISSUER, "JwtAudience": AUDIENCE}.get(name)
-    return fixed or os.environ.get(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).upper()) or None
+    given = os.environ.get(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).upper())
+    return fixed or given or {"AllowedOrigins": _FRONTEND}.get(name)
 
 
 def read_template(path: Path, parameter: Callable[[str], str | None]) -> Template:

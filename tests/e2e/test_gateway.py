@@ -17,8 +17,18 @@ import pytest
 
 from dev.database.postgres import listens
 from tests.e2e.serving import BUNDLES, ROOT, Gateway, is_running, run_dev
+from tests.postgres import execute
 from tests.waiting import until
 
+MIGRATION = """
+from alembic import op
+from sqlalchemy import Column, Text
+
+revision, down_revision, branch_labels, depends_on = "9999", "{head}", None, None
+
+def upgrade() -> None:
+    op.add_column("token_bundle", Column("brand_new", Text()))
+"""
 ORIGIN = "http://localhost:5173"
 
 
@@ -108,7 +118,7 @@ class TestRoutes:
         problem = admin.get(f"{BUNDLES}/{uuid.uuid4()}")
 
         assert problem.headers["apigw-requestid"] == problem.json()["request_id"]
-        assert anonymous.get("/").headers["apigw-requestid"]
+        assert anonymous.get("/nowhere").headers["apigw-requestid"]
 
 
 class TestCors:
@@ -158,8 +168,37 @@ class TestCors:
             assert refused.status_code == answer.status_code
             assert not [name for name in refused.headers if name.startswith("access-control-")]
 
+    def test_each_origin_on_this_machine_may_call(self, anonymous: httpx.Client) -> None:
+        for origin in ("http://localhost:8099", "http://127.0.0.1", "https://[::1]:1"):
+            assert self.preflight(anonymous, origin=origin).headers["access-control-allow-origin"] == origin
+
+    def test_only_those_that_are_named_may_call_and_who_else_tries_is_told(
+        self, start: Callable[..., Gateway]
+    ) -> None:
+        gateway = start("--no-sample", ALLOWED_ORIGINS="https://admin.example.com")
+        with gateway.client() as client:
+            assert "access-control-allow-origin" not in self.preflight(client).headers
+            client.get(BUNDLES, headers={"origin": "http://a"})
+            client.get(BUNDLES, headers={"origin": gateway.url})
+            client.get(BUNDLES, headers={"origin": "https://admin.example.com"})
+        until(lambda: "http://a" in gateway.output.read_text())
+        told = [line[9:] for line in gateway.output.read_text().splitlines() if "WARNING" in line]
+        assert told == [
+            f"WARNING Pages of the origin {origin} may not call this: ALLOWED_ORIGINS says which may"
+            for origin in (ORIGIN, "http://a")
+        ]
+
+    @pytest.mark.parametrize("origin", ["http://x/", "localhost:8099", "*", "http://x/path", "HTTP://X"])
+    def test_an_origin_that_is_none(self, tmp_path: Path, origin: str) -> None:
+        run = run_dev(tmp_path, "serve", ALLOWED_ORIGINS=f"http://localhost:1,{origin}")
+        assert (run.returncode, run.stderr.count("\n")) == (1, 1)
+        assert f"ALLOWED_ORIGINS has {origin}, which is no origin" in run.stderr
+
 
 class TestDocs:
+    def test_the_address_alone_leads_there(self, anonymous: httpx.Client) -> None:
+        assert anonymous.get("/").headers["location"] == "/docs"
+
     def token(self, client: httpx.Client, **headers: str) -> str:
         found = re.search('token = "(.*)"', client.get("/docs", headers=headers).text)
         assert found
@@ -304,6 +343,12 @@ class TestProcesses:
             (root / "functions" / "list_token_bundles.py").write_text(changed)
 
             until(lambda: _get(client, BUNDLES) == '"changed"')
+
+            versions = root / "migrations" / "versions"
+            head = max(path.name[:4] for path in versions.glob("*.py"))
+            (versions / "9999_new_column.py").write_text(MIGRATION.format(head=head))
+            exists = "SELECT FROM information_schema.columns WHERE column_name = 'brand_new'"
+            until(lambda: execute(gateway.database_url, exists))
         assert "Traceback" not in gateway.output.read_text()
 
     def test_a_frontend_can_be_tried_against_refusals(self, start: Callable[..., Gateway]) -> None:

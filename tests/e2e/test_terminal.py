@@ -13,7 +13,7 @@ import pytest
 
 from tests.client import TEMPLATE
 from tests.e2e.serving import BUNDLES, ENVIRONMENT, ROOT, Gateway, run_dev
-from tests.postgres import connected, execute
+from tests.postgres import connected, execute, server_pid
 from tests.waiting import until
 
 Start = Callable[..., Gateway]
@@ -115,6 +115,15 @@ handler(event("GET", {BUNDLES!r}), None)
             check=True,
         )
         assert re.fullmatch(r'\{"level":"INFO",.*"message":"answered",.*\}\n', ended.stdout)
+
+
+class TestPostgres:
+    def test_when_it_has_ended_so_does_the_gateway_and_says_why(self, start: Start) -> None:
+        gateway = start("--workers", "1", "--no-sample")
+        os.kill(server_pid(gateway.folder / "postgres"), signal.SIGKILL)
+        assert gateway.process.wait(timeout=60) == 1
+        told = gateway.output.read_text().splitlines()[-1]
+        assert told.startswith(f"Postgres has ended, perhaps {gateway.folder / 'postgres.log'} says why: ")
 
 
 class TestLoad:
