@@ -34,12 +34,12 @@ def test_one_pass_over_all_routes(tmp_path: Path, capsys: pytest.CaptureFixture[
             with running(function.name, function.handler, url, tmp_path) as emulated:
                 for route in (route for route in routes if route.function == function):
                     # The shop's is of what admins have created.
-                    collection = route.path.partition("/{")[0].rpartition("/")[2]
-                    path = re.sub("{.+?}", created.get(collection, ""), route.path.replace("{proxy+}", ""))
+                    known = next((id_ for name, id_ in created.items() if f"/{name}" in route.path), "")
+                    path = re.sub("{.+?}", known, route.path.replace("{proxy+}", ""))
                     status, body = _documented(route.method, route.path)
-                    body = body and re.sub(r"\w{8}(-\w{4}){3}-\w{12}", created.get(collection, ""), body)
+                    body = body and re.sub(r"\w{8}(-\w{4}){3}-\w{12}", known, body)
                     # With the key, the route with a slash may create what must be unique once more.
-                    key = {"idempotency-key": "smoke"} if route.method == "POST" else {}
+                    key = {"idempotency-key": "smoke"} if status == HTTPStatus.CREATED else {}
                     headers = {"content-type": "application/json", **key} if body else {}
                     answer = emulated.invoke(
                         event(route.method, path, body=body, headers=headers, claims=CLAIMS)
@@ -47,7 +47,7 @@ def test_one_pass_over_all_routes(tmp_path: Path, capsys: pytest.CaptureFixture[
                     assert answer["statusCode"] == status, answer
                     if status == HTTPStatus.CREATED:
                         (resource,) = json.loads(answer["body"]).values()
-                        created[collection] = resource["id"]
+                        created[route.path.partition("/{")[0].rpartition("/")[2]] = resource["id"]
                 functions.append(emulated)
 
         with capsys.disabled():
