@@ -27,6 +27,8 @@ from pydantic_core import PydanticCustomError, PydanticKnownError
 from shared.settings import currency, settings
 
 MAX_INTEGER = 2**31 - 1
+# More than any number of ours can have, and far from where Python refuses to read an integer.
+MAX_INTEGER_DIGITS = 100
 MAX_BIG_INTEGER = 2**63 - 1
 MAX_WHOLE_UNITS = 99_999_999
 MAX_NAME, MAX_SEARCH = 255, 2000
@@ -43,6 +45,11 @@ BLANK = re.compile(
 DECIMAL_TEXT = re.compile(r"-?(\d+(\.\d+)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 INTEGER_TEXT = re.compile(r"-?\d+", re.ASCII)
 CODE_PATTERN = "^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$"
+
+
+def read_integer(text: str) -> int:
+    """Read an integer, of too many digits only the first."""
+    return int(text[:MAX_INTEGER_DIGITS])
 
 
 def is_storable(text: str) -> bool:
@@ -121,7 +128,8 @@ def _integer_text(value: object) -> object:
     return value
 
 
-def _true_or_false(value: object) -> object:
+def true_or_false(value: object) -> object:
+    """Read the two words in any case, and leave all else as it is."""
     choices = {"true": True, "false": False}
     return choices.get(value.lower(), value) if isinstance(value, str) else value
 
@@ -240,7 +248,7 @@ ONLY_ONCE = AfterValidator(only_once)
 
 # Of query parameters, which are all texts.
 INTEGER_IN_TEXT = BeforeValidator(_integer_text)
-BooleanParameter = Annotated[StrictBool, BeforeValidator(_true_or_false)]
+BooleanParameter = Annotated[StrictBool, BeforeValidator(true_or_false)]
 # No more than an answer has errors for: what follows is one part, and wrong.
 SEPARATED_BY_COMMAS = BeforeValidator(
     lambda value: value.split(",", 100) if isinstance(value, str) else value

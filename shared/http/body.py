@@ -12,18 +12,18 @@ from itertools import islice
 from typing import Any, NamedTuple, NoReturn
 
 from shared.errors import MAX_ERRORS
+from shared.fields import read_integer
 from shared.http.problems import BodyTooLargeError, InvalidRequestError, UnsupportedMediaTypeError
 
 MAX_KIBIBYTES = 64
-# More than any number of ours can have, and far from where Python refuses to read an integer.
-MAX_INTEGER_DIGITS = 100
 # The second for PATCH alone.
 MEDIA_TYPES = ("application/json", "application/merge-patch+json")
 # What browsers call a CSV file.
 FILE_TYPES = ("text/csv", "application/vnd.ms-excel", "application/octet-stream")
 UTF_8 = {"charset=utf-8", "charset=utf8"}
 
-MAX_ROWS = 2**31
+# Of rows without a header.
+FROM_1 = range(1, 2**31)
 
 Place = tuple[str | int, ...]
 
@@ -36,15 +36,14 @@ class Body(NamedTuple):
     rows: Sequence[int] | None = None
 
 
-def read_body(event: Mapping[str, Any], model: Any) -> Body:
+def read_body(event: Mapping[str, Any], model: Any, max_kibibytes: int) -> Body:
     """Read the body as a JSON object, each number in it as the decimal that was written.
 
     It may also be a file, if the model has a `read_file`. Raises InvalidRequestError, BodyTooLargeError,
     UnsupportedMediaTypeError.
     """
-    read_file = getattr(model, "read_file", None)
-    # The first is 1, without a header.
-    rows = range(1, MAX_ROWS) if read_file else None
+    may_be_file = hasattr(model, "read_file")
+    rows = FROM_1 if may_be_file else None
     kind = "json_invalid"
 
     def invalid(kind: str) -> InvalidRequestError:
@@ -56,17 +55,17 @@ def read_body(event: Mapping[str, Any], model: Any) -> Body:
             body = base64.b64decode(body, validate=True)
         if not body:
             raise invalid("missing")
-        if len(body) > (max_kibibytes := getattr(model, "MAX_KIBIBYTES", MAX_KIBIBYTES)) * 1024:
+        if len(body) > max_kibibytes * 1024:
             raise BodyTooLargeError(max_kibibytes)
         is_patch = event.get("routeKey", "").startswith("PATCH ")
-        allowed = [*MEDIA_TYPES[: 1 + is_patch], *(FILE_TYPES if read_file else ())]
-        if _media_type(event["headers"], allowed) in FILE_TYPES and read_file:
+        allowed = [*MEDIA_TYPES[: 1 + is_patch], *(FILE_TYPES if may_be_file else ())]
+        if _media_type(event["headers"], allowed) in FILE_TYPES:
             kind = "not_utf_8"
             text = body.decode()
             # API Gateway has replaced what it could not read of what it takes for text.
             if "\0" in text or ("\ufffd" in text and not event.get("isBase64Encoded")):
                 raise invalid(kind)
-            file = Body(*read_file(text))
+            file = Body(*model.read_file(text))
             if file.errors and not file.rows:
                 raise InvalidRequestError(file.errors, file.rows)
             return file
@@ -80,7 +79,7 @@ def read_body(event: Mapping[str, Any], model: Any) -> Body:
 
 def _read_object(text: str) -> tuple[Any, list[Place]]:
     """Read JSON, and where in it a name is given twice."""
-    read = partial(json.loads, text, parse_float=_decimal, parse_int=_integer, parse_constant=_refuse)
+    read = partial(json.loads, text, parse_float=_decimal, parse_int=read_integer, parse_constant=_refuse)
     are_unique = True
 
     def read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -131,10 +130,6 @@ def _decimal(text: str) -> Decimal:
         return Decimal(text)
     except InvalidOperation:  # its exponent has more digits than an exponent can have
         return Decimal("NaN")
-
-
-def _integer(text: str) -> int:
-    return int(text[:MAX_INTEGER_DIGITS])
 
 
 def _refuse(name: str) -> NoReturn:

@@ -51,7 +51,7 @@ class Parameters:
         # A greedy route serves the collection's address with a slash at its end, and nothing below it.
         if path.get("proxy"):
             raise NotFoundError
-        body = Body() if self.body is None else read_body(event, self.body)
+        body = Body() if self.body is None else read_body(event, self.body, self.max_kibibytes)
         wrong = [*body.errors]
         # In the parameters the values of a name that is given twice are joined by commas.
         if query := event.get("rawQueryString"):

@@ -39,10 +39,10 @@ if TYPE_CHECKING:
 MAX_ATTEMPTS = 4
 OTHERS_WRITE = "Others are changing the same bundles: nothing has been changed, try again shortly."
 # Of a creation.
-REQUIRED = [name for name, field in TokenBundleCreate.model_fields.items() if field.is_required()]
 DEFAULTS = {
     name: field.default for name, field in TokenBundleCreate.model_fields.items() if not field.is_required()
 }
+REQUIRED = [name for name in TokenBundleCreate.model_fields if name not in DEFAULTS]
 NOT_YET = datetime.max.replace(tzinfo=UTC)
 
 ACTIONS: tuple[Action, ...] = get_args(Action)
@@ -85,7 +85,6 @@ class Planned:
     before: TokenBundle | None
     after: TokenBundle
     fields: dict[str, Any]
-    has_version: bool
 
     @property
     def action(self) -> Action:
@@ -115,9 +114,9 @@ def import_bundles(values: TokenBundlesImport, change: Change) -> ImportReport |
         # Before anything is written it is known whether the answer fits.
         report = _report(planned, is_preview=change.validate_only)
         foreseen = "{}"
-        if to_do := [one.after.id for one in planned if one.action != "unchanged"]:
+        if to_do := [one for one in planned if one.action != "unchanged"]:
             try:
-                with changing(change, *to_do, until=until) as connection:
+                with changing(change, *(one.after.id for one in to_do), until=until) as connection:
                     given = [one.given() for one in planned]
                     is_done = BUNDLES.save_many(connection, given, change.entry("updated"))
             except CodeTakenError:
@@ -129,8 +128,7 @@ def import_bundles(values: TokenBundlesImport, change: Change) -> ImportReport |
             return report
         from shared.token_bundles.preview import warn_of_rows  # noqa: PLC0415 - see changing
 
-        foreseen_rows = [(one.row, one.before, one.after) for one in planned if one.action != "unchanged"]
-        warnings = warn_of_rows(foreseen_rows, foreseen)
+        warnings = warn_of_rows([(one.row, one.before, one.after) for one in to_do], foreseen)
         return _fitting(ImportPreview(**report, validate_only=True, warnings=warnings))
     raise errors.DatabaseUnavailableError(OTHERS_WRITE)
 
@@ -159,6 +157,7 @@ def plan(
     planned: dict[UUID, Planned] = {}
     invalid: list[Wrong] = []
     refused: list[Wrong] = []
+    lacks_version = False
     for row, given in rows:
         row_id, code, version = (given.get(name) for name in ("id", "code", "version"))
         has_version = version is not None
@@ -173,10 +172,10 @@ def plan(
                 invalid += [_wrong(row, name, "missing", "is required of a new one") for name in missing]
                 continue
             new = {"id": new_id(), "version": 1, "created_at": NOT_YET, "updated_at": NOT_YET}
-            one = Planned(row, None, TokenBundle(**DEFAULTS | fields | new), DEFAULTS | fields, has_version)
+            one = Planned(row, None, TokenBundle(**DEFAULTS | fields | new), DEFAULTS | fields)
         else:
             fields = {name: value for name, value in fields.items() if value != getattr(before, name)}
-            one = Planned(row, before, replace(before, **fields), fields, has_version)
+            one = Planned(row, before, replace(before, **fields), fields)
             if has_version and version != before.version:
                 stale = _wrong(row, "version", "changed_meanwhile", errors.VersionConflictError.detail)
                 refused.append({**stale, "current_version": before.version})
@@ -185,9 +184,10 @@ def plan(
         if code is not None and owners.setdefault(code, one.after.id) != one.after.id:
             refused.append(_wrong(row, "code", "code_taken", CodeTakenError.detail))
         planned[one.after.id] = one
+        lacks_version |= one.action == "updated" and not has_version
     if invalid:
         raise InvalidRowsError(invalid)
-    if demands_version and any(one.action == "updated" and not one.has_version for one in planned.values()):
+    if demands_version and lacks_version:
         raise errors.PreconditionRequiredError
     if refused:
         raise RowsRefusedError(refused)

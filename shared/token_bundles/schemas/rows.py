@@ -1,7 +1,6 @@
 """The body and the answer of an import."""
 
 import json
-import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Literal, NotRequired
 from uuid import UUID
@@ -17,10 +16,7 @@ from shared.token_bundles.schemas.preview import RowWarned
 from shared.token_bundles.schemas.update import TokenBundleUpdate
 
 MAX_ROWS = 1000
-# More than any number of ours can have.
-MAX_DIGITS = 100
 Action = Literal["created", "updated", "unchanged"]
-WITH_EXPONENT = re.compile("[eE]")
 
 
 def _known_by(code: str | None, info: ValidationInfo) -> Any:
@@ -41,16 +37,11 @@ class TokenBundleRow(TokenBundleUpdate, defer_build=True):
 
 def _price(cell: str) -> str:
     # What has an exponent has been rounded by whoever wrote it: it is none, as an empty cell is.
-    return "" if WITH_EXPONENT.search(cell) else cell
+    return "" if "e" in cell.lower() else cell
 
 
 def _whole_number(cell: str) -> object:
-    # Python reads no more digits than 4,300.
-    return int(cell[:MAX_DIGITS]) if fields.INTEGER_TEXT.fullmatch(cell) else cell
-
-
-def _true_or_false(cell: str) -> object:
-    return {"true": True, "false": False}.get(cell.lower(), cell)
+    return fields.read_integer(cell) if fields.INTEGER_TEXT.fullmatch(cell) else cell
 
 
 def _json(cell: str) -> object:
@@ -71,7 +62,7 @@ CELLS: dict[str, Callable[[str], object]] = {
     "description": as_it_was,
     "token_amount": _whole_number,
     "price": _price,
-    "is_active": _true_or_false,
+    "is_active": fields.true_or_false,
     "sort_order": _whole_number,
     "version": _whole_number,
     "metadata": _json,
@@ -83,18 +74,15 @@ OPTIONAL = {"id", "version"}
 def read_file(text: str) -> tuple[dict[str, Any], list[dict[str, Any]], list[int]]:
     """Read CSV as the body, what is wrong with how it is written, and the number of each row."""
     table = read_table(text, TokenBundleRow.model_fields, MAX_ROWS)
-    if table.delimiter == ";":
-        # Where these are between the cells, commas are in the numbers.
-        table.rows[:] = [
-            {column: cell.replace(",", ".") if column == "price" else cell for column, cell in row.items()}
-            for row in table.rows
-        ]
+
+    def read(column: str, cell: str) -> object:
+        if column == "price" and table.delimiter == ";":
+            # Where these are between the cells, commas are in the numbers.
+            cell = cell.replace(",", ".")
+        return CELLS.get(column, str)(cell)
+
     rows = [
-        {
-            column: CELLS.get(column, str)(cell)
-            for column, cell in row.items()
-            if cell or column not in OPTIONAL
-        }
+        {column: read(column, cell) for column, cell in row.items() if cell or column not in OPTIONAL}
         for row in table.rows
     ]
     return {"bundles": rows}, table.errors, table.numbers
