@@ -11,13 +11,13 @@ from rich.progress import Progress
 
 from dev.benchmark import Figures
 from dev.benchmark.growth import SIZES, fill
+from dev.benchmark.many import LOOK
 from dev.benchmark.requests import BUNDLES, Request, ask_ours
 
 ROWS = 1000
 # So that all of them are nearly a mebibyte.
 DESCRIPTION = 1000 * "x"
 PATH = f"{BUNDLES}/import"
-LOOK = {"validate_only": "true"}
 KIBIBYTES_A_MEGABYTE = 1000 / 1.024
 
 

@@ -82,7 +82,7 @@ class Edited(Given):
     price: Decimal = Field(Decimal(0), ge=0, max_digits=10, decimal_places=2)
 
 
-class Shown(BaseModel):
+class Seen(BaseModel):
     model_config = ConfigDict(from_attributes=True)
     id: uuid.UUID
     name: str
@@ -92,28 +92,20 @@ class Shown(BaseModel):
     currency: str = "EUR"
     is_active: bool
     sort_order: int
-    version: int
     created_at: datetime
     updated_at: datetime
+
+
+class Shown(Seen):
+    version: int
 
 
 class OneShown(BaseModel):
     bundle: Shown
 
 
-class Sold(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
-    id: uuid.UUID
+class Sold(Seen):
     code: str | None
-    name: str
-    description: str | None
-    token_amount: int
-    price: Decimal
-    currency: str = "EUR"
-    is_active: bool
-    sort_order: int
-    created_at: datetime
-    updated_at: datetime
 
 
 class Catalogue(BaseModel):

@@ -2,10 +2,10 @@
 
 from rich.progress import Progress
 
-from dev.benchmark import Figures, limit
+from dev.benchmark import Figures
 from dev.benchmark.growth import fill
-from dev.benchmark.requests import Request, ask_ours, asking
-from dev.benchmark.warm import compared
+from dev.benchmark.requests import Request
+from dev.benchmark.warm import compared, ours_limit_and_peer
 
 CATALOGUE = "/api/v1/token-bundles"
 # Of which a hundred are active.
@@ -14,22 +14,15 @@ SIZE = 111
 
 def measure(database_url: str, blocks: int, progress: Progress) -> Figures:
     """Time requests with and without the entity tag of what there is."""
-    from dev.benchmark import peer
-
     fill(database_url, SIZE)
-    limits = limit.handlers(database_url)
-    ours_limit_and_peer = (
-        ask_ours,
-        asking(lambda function: limits[function.module]),
-        asking(lambda _: peer.handler),
-    )
+    askers = ours_limit_and_peer(database_url)
     anyone = Request("GET", CATALOGUE)
-    known = [anyone._replace(headers={"if-none-match": ask(anyone).etag}) for ask in ours_limit_and_peer]
+    known = [anyone._replace(headers={"if-none-match": ask(anyone).etag}) for ask in askers]
     rows = {"all that is on sale": [anyone] * len(known), "the same, not modified": known}
     return {
         name: compared(
             blocks,
-            [(ask, lambda one=one: one) for ask, one in zip(ours_limit_and_peer, row, strict=True)],  # type: ignore[misc]
+            [(ask, lambda one=one: one) for ask, one in zip(askers, row, strict=True)],  # type: ignore[misc]
         )
         for name, row in progress.track(rows.items(), description="The shop")
     }

@@ -20,12 +20,8 @@ WARM_UP_BLOCKS = 6
 
 def measure(database_url: str, blocks: int, progress: Progress) -> Figures:
     """Time each route of each in turn."""
-    from dev.benchmark import peer
-
     round_trips = _round_trips(database_url)
-    limits = limit.handlers(database_url)
-    ask_limit, ask_peer = asking(lambda function: limits[function.module]), asking(lambda _: peer.handler)
-    asked = [(ask, requests(ask)) for ask in (ask_ours, ask_limit, ask_peer)]
+    asked = [(ask, requests(ask)) for ask in ours_limit_and_peer(database_url)]
     return {
         name: {
             "round trips": round_trips[name],
@@ -33,6 +29,14 @@ def measure(database_url: str, blocks: int, progress: Progress) -> Figures:
         }
         for name in progress.track(round_trips, description="Warm requests")
     }
+
+
+def ours_limit_and_peer(database_url: str) -> tuple[Ask, Ask, Ask]:
+    """Return how to ask each of them."""
+    from dev.benchmark import peer
+
+    limits = limit.handlers(database_url)
+    return ask_ours, asking(lambda function: limits[function.module]), asking(lambda _: peer.handler)
 
 
 def compared(blocks: int, asked: Sequence[tuple[Ask, Callable[[], Request]]]) -> dict[str, float]:
