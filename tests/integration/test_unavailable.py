@@ -354,7 +354,7 @@ class TestDeadlock:
             url,
             # Of the two only the function looks for deadlocks in time, so it is the one that is refused.
             f"ALTER DATABASE {name} SET deadlock_timeout = '50ms'",
-            # Before it adds to the history, the function waits until the other waits for its bundle.
+            # Before it adds to the history, the function waits until the other waits for its table.
             "CREATE SEQUENCE dallied",
             "CREATE FUNCTION dally() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE"
             f" is_late constant boolean = nextval('dallied') > {times}; BEGIN"
@@ -385,7 +385,8 @@ class TestDeadlock:
                     one.run(add)
                     began.set()
                     until(lambda: watcher.run(dallies))
-                    one.run(LOCK_THE_BUNDLES)
+                    # Not for its row, which the function, refused, could take again before the other.
+                    one.run(LOCK_THE_TABLE)
                     one.run("ROLLBACK")
 
         thread = threading.Thread(target=other)
