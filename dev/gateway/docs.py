@@ -3,13 +3,12 @@
 from pathlib import Path
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Match, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from dev.gateway.tokens import issue_token
-from dev.local import ROOT
 
 PAGE = Path(__file__).with_name("docs.html")
 SHOP = Path(__file__).with_name("shop.html")
@@ -17,8 +16,18 @@ THIS_MACHINE = {"127.0.0.1", "::1", "localhost"}
 
 
 def _page(request: Request) -> Response:
+    # Late, for they import what the functions do, which is done once the log is set up.
+    from dev.openapi import SAMPLES
+
     token = issue_token() if _is_asked_here(request) else ""
-    return HTMLResponse(PAGE.read_text().replace("TOKEN", token), headers={"cache-control": "no-store"})
+    page = PAGE.read_text().replace("TOKEN", token).replace("EXAMPLE_ID", SAMPLES["uuid"])
+    return HTMLResponse(page, headers={"cache-control": "no-store"})
+
+
+def _document(_: Request) -> Response:
+    from dev.openapi import document
+
+    return JSONResponse(document())
 
 
 def _is_asked_here(request: Request) -> bool:
@@ -36,7 +45,7 @@ ROUTES = [
     _Home("/", lambda _: RedirectResponse("/docs")),
     Route("/docs", _page),
     Route("/shop", lambda _: FileResponse(SHOP)),
-    Route("/openapi.json", lambda _: FileResponse(ROOT / "openapi.json")),
+    Route("/openapi.json", _document),
     # Powertools brings Swagger UI along, which is not deployed.
     Mount("/docs", StaticFiles(packages=[("aws_lambda_powertools", "event_handler/openapi/swagger_ui")])),
 ]

@@ -4,6 +4,7 @@ What it looked like is kept in `artifacts/`.
 """
 
 import csv
+import json
 import os
 import shutil
 import threading
@@ -31,6 +32,33 @@ DRIVER = shutil.which("chromedriver")
 SCREENSHOTS = ROOT / "artifacts"
 SECONDS = 20
 EXPORT, IMPORT = (f"#operations-token-bundles-{name}_token_bundles" for name in ("export", "import"))
+CREATE = "#operations-token-bundles-create_token_bundle"
+# Each as it is, a change twice, and what the answers' statuses were; with the rules of the fields shown, too.
+PRESS_EVERYTHING = """
+const done = arguments[0], told = {};
+const once = async (look) => {
+  for (let found; ; await new Promise((go) => setTimeout(go, 10))) if ((found = look())) return found;
+};
+for (const block of document.querySelectorAll(".opblock")) {
+  const wanted = (selector) => once(() => block.querySelector(selector));
+  (await wanted(".opblock-summary-control")).click();
+  (await wanted(".try-out__btn")).click();
+  told[block.id] = [];
+  for (const _ of block.matches(".opblock-get") ? ["once"] : ["once", "once more"]) {
+    (await wanted(".execute")).click();
+    told[block.id].push((await wanted(".live-responses-table .response .response-col_status")).innerText.trim());
+    // After a change the page looks at what there is now.
+    await once(() => !window.looking);
+    (await wanted(".btn-clear")).click();
+    await once(() => !block.querySelector(".live-responses-table"));
+  }
+  for (const tab of block.querySelectorAll(".model-example .tablinks")) tab.click();
+  if (block.innerText.includes("^")) told[block.id].push("a regular expression");
+  (await wanted(".opblock-summary-control")).click();
+}
+done(told);
+"""
+BACKGROUNDS = {"light": "rgba(0, 0, 0, 0)", "dark": "rgb(28, 32, 34)"}
 
 pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason="Chromium and its driver are not installed")
 
@@ -508,16 +536,53 @@ class TestDocs:
     def test_try_it_out(self, browser: Chrome, gateway: Gateway) -> None:
         logged(browser)
         browser.get(f"{gateway.url}/docs")
-        operation = "#operations-token-bundles-create_token_bundle"
-        find(browser, operation)
+        find(browser, CREATE)
         keep(browser, "7-docs")
-        opened(browser, operation)
-        click(browser, "Execute", operation)
+        opened(browser, CREATE)
+        click(browser, "Execute", CREATE)
 
-        answer = f"{operation} .live-responses-table .response"
+        answer = f"{CREATE} .live-responses-table .response"
         assert find(browser, f"{answer} .response-col_status").text == "201"
         assert '"name": "Weekend"' in find(browser, f"{answer} code").text
-        browser.execute_script("arguments[0].scrollIntoView()", find(browser, f"{operation} .btn-group"))
+        browser.execute_script("arguments[0].scrollIntoView()", find(browser, f"{CREATE} .btn-group"))
         keep(browser, "8-tried-out")
         assert names(gateway) == ["Weekend"]
         assert logged(browser) == []
+
+    def test_every_operation_works_as_it_is(self, browser: Chrome, gateway: Gateway) -> None:
+        with gateway.client(gateway.token()) as client:
+            for name in ("A", "B", "C"):
+                fields = {"name": name, "token_amount": 1000, "price": "9"}
+                assert client.post(BUNDLES, json=fields).status_code == 201
+        browser.get(f"{gateway.url}/docs")
+        find(browser, ".opblock")
+        browser.set_script_timeout(90)
+        told = browser.execute_async_script(PRESS_EVERYTHING)
+        assert len(told) == sum(map(len, json.loads((ROOT / "openapi.json").read_text())["paths"].values()))
+        assert {status for statuses in told.values() for status in statuses} == {"200", "201"}, told
+        # The two deletions took A, which the page had shown, and then the next one.
+        assert names(gateway) == ["C", "Weekend"]
+        for hidden in (".servers", ".models"):
+            assert not browser.find_elements(By.CSS_SELECTOR, hidden)
+
+    def test_after_a_logout_it_says_where_a_token_is(self, browser: Chrome, gateway: Gateway) -> None:
+        browser.get(f"{gateway.url}/docs")
+        click(browser, "Authorize")
+        click(browser, "Logout", ".auth-container")
+        assert "python -m dev token" in find(browser, ".auth-container", "Value").text
+        keep(browser, "22-logged-out")
+
+    @pytest.mark.parametrize(("width", "scheme"), [(420, "dark"), (1280, "light")])
+    def test_fits_its_window(self, browser: Chrome, gateway: Gateway, width: int, scheme: str) -> None:
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+        browser.get(f"{gateway.url}/docs")
+        opened(browser, CREATE)
+        keep(browser, f"23-docs-{width}-{scheme}")
+        shown = "const page = document.documentElement; return [page.scrollWidth - page.clientWidth, "
+        shown += "getComputedStyle(page).backgroundColor]"
+        assert browser.execute_script(shown) == [0, BACKGROUNDS[scheme]]
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
