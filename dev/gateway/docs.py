@@ -20,7 +20,7 @@ def _page(request: Request) -> Response:
     from dev.openapi import SAMPLES
 
     token = issue_token() if _is_asked_here(request) else ""
-    page = PAGE.read_text().replace("TOKEN", token).replace("EXAMPLE_ID", SAMPLES["uuid"])
+    page = PAGE.read_text().replace("TOKEN", token).replace("EXAMPLE_ID", str(SAMPLES["uuid"]))
     return HTMLResponse(page, headers={"cache-control": "no-store"})
 
 

@@ -46,7 +46,7 @@ for (const block of document.querySelectorAll(".opblock")) {
   told[block.id] = [];
   for (const _ of block.matches(".opblock-get") ? ["once"] : ["once", "once more"]) {
     (await wanted(".execute")).click();
-    told[block.id].push((await wanted(".live-responses-table .response .response-col_status")).innerText.trim());
+    told[block.id].push((await wanted(".live-responses-table .response .response-col_status")).innerText);
     // After a change the page looks at what there is now.
     await once(() => !window.looking);
     (await wanted(".btn-clear")).click();

@@ -210,7 +210,7 @@ class TestDocs:
         assert f"{gateway.url}/docs" in gateway.output.read_text()
 
     def test_the_page_is_whole_without_another_server(self, anonymous: httpx.Client) -> None:
-        addresses = re.findall('(?:src|href|url)(?:=|: )"([^"]+)"', anonymous.get("/docs").text)
+        addresses = re.findall(r'(?:src=|href=|read\()"([^"]+)"', anonymous.get("/docs").text)
 
         assert len(addresses) == 4
         for address in addresses:
