@@ -100,16 +100,17 @@ class Settings:
     # Seconds for which the shop's answers may be kept.
     catalogue_max_age = cached_property(lambda _: math.ceil(_seconds("CATALOGUE_MAX_AGE", 60)))
 
-    # What the issuer of the tokens calls the scopes of reads and of changes.
-    read_scope = cached_property(lambda _: os.environ.get("READ_SCOPE") or "token-bundles:read")
-    write_scope = cached_property(lambda _: os.environ.get("WRITE_SCOPE") or "token-bundles:write")
-
     # What tells deployments apart in logs and metrics.
     service_name = cached_property(lambda _: os.environ.get("SERVICE_NAME") or "token-bundles")
 
     log_level = cached_property(
         lambda _: _one_of("LOG_LEVEL", "INFO", "DEBUG", "WARNING", "ERROR", "CRITICAL")
     )
+
+    def scope(self, access: str, resource: str | None = None) -> str:
+        """What the issuer calls a scope: `READ_SCOPE`, or of coupons, say, `COUPONS_READ_SCOPE`."""
+        name = "_".join(filter(None, [resource, access, "scope"])).replace("-", "_").upper()
+        return os.environ.get(name) or f"{resource or 'token-bundles'}:{access}"
 
     @cached_property
     def database_secret(self) -> str:

@@ -34,6 +34,7 @@ class Endpoint:
     metric: str | None
     raises: Sequence[type[ApiError]]
     refuses: Sequence[str]
+    resource: str | None
 
     def __post_init__(self) -> None:
         self.name = self.function.__module__
@@ -43,7 +44,7 @@ class Endpoint:
     @property
     def scope(self) -> str:
         """The scope that a token must have, by the issuer's name for it."""
-        return settings.read_scope if self.access == "read" else settings.write_scope
+        return settings.scope(self.access, self.resource)
 
     def __call__(self, event: Event, context: object) -> dict[str, Any]:
         """Respond to one event of API Gateway (payload format 2.0)."""
@@ -92,13 +93,14 @@ def endpoint(
     metric: str | None = None,
     raises: Sequence[type[ApiError]] = (),
     refuses: Sequence[str] = (),
+    resource: str | None = None,
 ) -> Callable[[Function], Endpoint]:
     """Make a function the handler of requests whose token has the scope for such access, or of anyone's.
 
     `metric` counts what was done; `raises` are the errors of its own that the API's document tells, `refuses`
-    the headers that it cannot take.
+    the headers that it cannot take; the scope is that of the `resource`, of token bundles when there is none.
     """
-    return lambda function: Endpoint(function, access, status, metric, raises, refuses)
+    return lambda function: Endpoint(function, access, status, metric, raises, refuses, resource)
 
 
 def _relative_to(event: Event, response: Response[Any]) -> Response[Any]:

@@ -6,6 +6,7 @@ from dev.gateway.template import Function, Route
 from shared.changes import Message
 from shared.http import Response, endpoint, respond_to_change
 from tests.client import WRITE, Answer, event
+from tests.conftest import use_settings
 
 
 @endpoint(access="write", status=201)
@@ -23,3 +24,10 @@ def test_location_leads_into_the_collection(below: str) -> None:
     assert answer["statusCode"] == 201
     location = {"location": answer["headers"]["Location"]}
     assert Answer(201, location, answer["body"], path).location == "/admin/things/new"
+
+
+def test_another_resource_has_scopes_of_its_own() -> None:
+    coupons = endpoint(access="write", resource="coupons")(create.function)
+    assert coupons.scope == "coupons:write"
+    with use_settings(WRITE_SCOPE="other", COUPONS_WRITE_SCOPE="id/coupons:write"):
+        assert (create.scope, coupons.scope) == ("other", "id/coupons:write")
