@@ -12,7 +12,7 @@ import yaml
 from pydantic import TypeAdapter
 
 from dev.gateway.template import Route, local_template
-from dev.local import ROOT
+from dev.local import ROOT, UserError
 from shared.database.versioned import Outcome
 from shared.errors import (
     ApiError,
@@ -216,7 +216,7 @@ class _Writer:
             samples = [
                 error(endpoint.parameters.max_kibibytes)
                 if error is BodyTooLargeError
-                else SAMPLE_ERRORS.get(error) or error()
+                else SAMPLE_ERRORS.get(error) or _sample_error(error)
                 for error in of_status
             ]
             self.responses[name] = _problem_response(samples)
@@ -227,7 +227,10 @@ class _Writer:
         name = _schema_name(kind)
         self.schemas[name] = _without_titles(self._schema(kind))
         reference = {"$ref": REFERENCE + name}
-        return {JSON: {"schema": reference, "example": self._example(reference)}}
+        try:
+            return {JSON: {"schema": reference, "example": self._example(reference)}}
+        except KeyError as missing:
+            raise UserError(f"{name} wants an example in dev/openapi.yaml, for its {missing}.") from None
 
     def _body_content(self, route: Route, kind: Any) -> dict[str, Any]:
         content = self._content(kind)
@@ -288,7 +291,14 @@ def _sample(schema: dict[str, Any]) -> Any:
             return example
         case {"anyOf": [first, *_]}:
             return _sample(first)
-    return SAMPLES[schema.get("format") or schema["type"]]
+    return SAMPLES[str(schema.get("format") or schema.get("type"))]
+
+
+def _sample_error(error: type[ApiError]) -> ApiError:
+    try:
+        return error()
+    except TypeError:
+        raise UserError(f"{error.__name__} wants an example in SAMPLE_ERRORS of dev/openapi.py.") from None
 
 
 def _operation_id(route: Route, routes: list[Route]) -> str:

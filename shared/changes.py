@@ -2,7 +2,8 @@
 
 from shared import cold_start  # noqa: F401, I001 - before anything large is imported
 
-from typing import Annotated, ClassVar, Generic, NamedTuple, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, Field
@@ -10,6 +11,7 @@ from typing_extensions import TypedDict
 
 from shared.callers import Caller
 from shared.fields import BooleanParameter, Reason
+from shared.settings import settings
 
 Answer = TypeVar("Answer")
 
@@ -49,3 +51,9 @@ class Message(TypedDict):
     """A sentence for a person."""
 
     message: str
+
+
+def demanding(conditions: Mapping[str, Any], version: int | None = None) -> Mapping[str, Any]:
+    """Add to the conditions of a request the version in its body, and whether it must name one of them."""
+    is_named = conditions["is_named"] or version is not None
+    return {**conditions, "version": version, "unconditional": settings.require_if_match and not is_named}

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from shared import errors
+from shared.changes import demanding
 from shared.database import reading
 from shared.database.versioned import Outcome
 from shared.token_bundles.repository import BUNDLES, with_folded_name
 from shared.token_bundles.schemas.create import TokenBundleCreate
-from shared.token_bundles.service import CodeTakenError, changing, demanding, set_fields, show_changed
+from shared.token_bundles.service import CodeTakenError, changing, set_fields, show_changed
 
 if TYPE_CHECKING:
     from uuid import UUID

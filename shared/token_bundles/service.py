@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from shared import errors
-from shared.changes import Change, Changed, Message
+from shared.changes import Change, Changed, Message, demanding
 from shared.database import Connection, writing
-from shared.settings import settings
 from shared.token_bundles.repository import BUNDLES, with_folded_name
 from shared.token_bundles.schemas.read import BundleAnswer, show_bundle
 
@@ -132,12 +131,6 @@ def changing(change: Change, *bundle_ids: UUID, until: float | None = None) -> I
         if error.constraint != "uq_token_bundle_code":
             raise
         raise CodeTakenError from error
-
-
-def demanding(conditions: Conditions, version: int | None = None) -> Conditions:
-    """Add to the conditions of a request the version in its body, and whether it must name one of them."""
-    is_named = conditions["is_named"] or version is not None
-    return {**conditions, "version": version, "unconditional": settings.require_if_match and not is_named}
 
 
 def show_changed(

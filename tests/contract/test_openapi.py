@@ -1,13 +1,17 @@
 """The OpenAPI document says what the contract does."""
 
 import json
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from dev import openapi
+from dev.local import UserError
 from dev.openapi import COMMITTED, document
 from dev.sample_events import FOLDER, sample_events
+from shared.errors import VersionConflictError
 from tests.client import BUNDLES, CATALOGUE, READ, TEMPLATE, WRITE
 
 DOCUMENT = json.loads(COMMITTED.read_text())
@@ -80,6 +84,23 @@ def test_the_committed_document_is_that_of_the_handlers() -> None:
 def test_the_committed_events_are_those_of_the_document() -> None:
     for module, event in sample_events(DOCUMENT).items():
         assert json.loads((FOLDER / f"{module}.json").read_text()) == event, "`make openapi` writes it anew"
+
+
+def test_it_says_of_which_schema_an_example_is_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    frame = tmp_path / "openapi.yaml"
+    frame.write_text(openapi.FRAME.read_text().replace("  TokenBundleRestore: {version: 1}\n", ""))
+    monkeypatch.setattr(openapi, "FRAME", frame)
+    monkeypatch.delitem(openapi.SAMPLES, "integer")
+    with pytest.raises(UserError, match="TokenBundleRestore wants an example in dev/openapi.yaml"):
+        document()
+
+
+def test_it_says_of_which_error_an_example_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(openapi.SAMPLE_ERRORS, VersionConflictError)
+    with pytest.raises(UserError, match="VersionConflictError wants an example in SAMPLE_ERRORS"):
+        document()
 
 
 def test_it_is_openapi_3_1() -> None:
