@@ -18,6 +18,7 @@ CATALOGUE = "/api/v1/token-bundles"
 # What anyone may ask for, without a token.
 PUBLIC = {f"GET {CATALOGUE}", f"GET {CATALOGUE}/{{bundle_id}}", f"GET {CATALOGUE}/{{proxy+}}"}
 TEMPLATE = local_template()
+SCOPES = " ".join(sorted({scope for route in TEMPLATE.routes for scope in route.scopes}))
 REQUEST_ID = "JKJaXmPLvHcESHA="
 
 
@@ -109,7 +110,7 @@ def request(
     body: str | None = None,
     query: Mapping[str, str] | str | None = None,
     headers: Mapping[str, str] | None = None,
-    scope: str | None = f"{READ} {WRITE}",
+    scope: str | None = SCOPES,
     subject: str = "admin-1",
     claims: Mapping[str, str] | None = None,
     collection: str = BUNDLES,

@@ -6,10 +6,14 @@ from urllib.parse import urlsplit
 
 import pg8000.native
 
-# As only a superuser can: the history is there to stay.
+# The tables of all resources, as only a superuser can: the history is there to stay.
 EMPTY = """DO $$ BEGIN
     SET LOCAL session_replication_role = replica;
-    TRUNCATE token_bundle, token_bundle_change, token_bundle_idempotency_key;
+    EXECUTE (
+        SELECT 'TRUNCATE ' || string_agg(oid::regclass::text, ', ') FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+            AND relname NOT IN ('alembic_version', 'default_currency')
+    );
 END $$"""
 
 

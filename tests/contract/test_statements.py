@@ -19,7 +19,7 @@ from tests.conftest import CreateDatabase
 
 ORDERS = [keys for number in (1, 2) for keys in permutations(get_args(SortKey), number)]
 # Of each resource the table, and the statements on it.
-TABLES = [(token_bundle_tables.BUNDLES, token_bundles.BUNDLES)]
+TABLES: list[tuple[Table, VersionedTable[Any]]] = [(token_bundle_tables.BUNDLES, token_bundles.BUNDLES)]
 FEEDS = [statements.feed_sql(actions) for _, statements in TABLES for actions in ((), ACTIONS)]
 LISTS = [*map(token_bundles.find_sql, ORDERS)]
 

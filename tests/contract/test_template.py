@@ -348,7 +348,7 @@ BROKEN: dict[Check, list[tuple[str, Any, str]]] = {
     ],
     all_functions_at_once_fit_into_a_database: [
         ("Parameters/ReservedConcurrency/Default", CONNECTIONS, "connections, and the shop"),
-        ("Parameters/CatalogueConcurrency/Default", 11, "the shop 22"),
+        ("Parameters/CatalogueConcurrency/Default", CONNECTIONS, "the shop 200"),
         ("Resources/Migrate/Properties/ReservedConcurrentExecutions/Fn::If/1", 3, "more migrations"),
     ],
     each_handler_is_a_function_in_a_file: [

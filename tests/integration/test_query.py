@@ -1,12 +1,13 @@
 """What holds for the query of every route."""
 
 import json
+import re
 
 import pytest
 
 from dev.gateway.template import Route
 from dev.sample_events import FOLDER
-from tests.client import READ, TEMPLATE, WRITE, event, invoke, request
+from tests.client import READ, SCOPES, TEMPLATE, event, invoke, request
 
 pytestmark = pytest.mark.usefixtures("connection")
 
@@ -17,9 +18,9 @@ DUPLICATE = {"detail": "must be given only once", "code": "duplicate"}
 @pytest.mark.parametrize("route", TEMPLATE.routes, ids=lambda route: route.key)
 @pytest.mark.parametrize("row_id", [NO_ID, "no-uuid"])
 def test_a_parameter_is_given_once_on_every_route(route: Route, row_id: str) -> None:
-    path = route.path.replace("{proxy+}", "").replace("{bundle_id}", row_id)
+    path = re.sub(r"{\w+_id}", row_id, route.path.replace("{proxy+}", ""))
     headers = {"content-type": "application/json"}
-    claims = {"sub": "a", "scope": f"{READ} {WRITE}"}
+    claims = {"sub": "a", "scope": SCOPES}
     body = json.loads((FOLDER / f"{route.function.module}.json").read_text()).get("body")
     sent = event(route.method, path, body=body, query="colour=red&colour=", headers=headers, claims=claims)
     answer = invoke(sent)
