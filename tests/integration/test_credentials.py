@@ -21,7 +21,6 @@ from cryptography.x509 import load_pem_x509_certificates
 from moto import mock_aws
 
 from dev.benchmark.forwarder import Forwarder
-from dev.database.postgres import postgres
 from dev.local import ROOT
 from shared.database import credentials
 from shared.database.connection import connect
@@ -69,13 +68,13 @@ def authority_file(tmp_path: Path, authority: trustme.CA) -> str:
 
 
 @pytest.fixture(params=["127.0.0.1"])
-def server(request: pytest.FixtureRequest, tmp_path: Path, authority: trustme.CA) -> Iterator[Server]:
-    """Run a server whose certificate is for the host of the parameter, or which has none."""
+def server(request: pytest.FixtureRequest, server_url: str, authority: trustme.CA) -> Iterator[Server]:
+    """A server whose certificate is for the host of the parameter, or which has none."""
     certificate = authority.issue_cert(request.param) if request.param else None
-    with postgres(tmp_path / "data", durable=False) as url:
-        execute(url, "CREATE ROLE api LOGIN PASSWORD 'first'")
-        # The embedded server itself is built without TLS.
-        yield Server(url, urlsplit(Forwarder(url, certificate).url).port)
+    execute(server_url, "CREATE ROLE api LOGIN PASSWORD 'first'")
+    # The embedded server itself is built without TLS.
+    yield Server(server_url, urlsplit(Forwarder(server_url, certificate).url).port)
+    execute(server_url, "DROP ROLE api")
 
 
 def with_login(url: str, login: str) -> str:
