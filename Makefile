@@ -42,7 +42,7 @@ dev: $(VENV)/.synced ## Run the API on this machine, with a Postgres of its own
 	$(VENV)/bin/python -m dev serve
 
 test: $(VENV)/.synced $(SAM_VENV)/.installed ## Run all tests, or those in TESTS
-	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(TESTS)
+	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: $(VENV)/.synced ## Check style and types, and the workflows
 	$(VENV)/bin/ruff check .
@@ -111,6 +111,13 @@ build-%:
 	$(VENV)/bin/python -m dev.build $* "$(ARTIFACTS_DIR)" --parameters $(ALL_PARAMETERS) \
 		--python-version $(LAMBDA_PYTHON) --python "$(DEPLOYED_PYTHON)"
 
+# A virtual environment knows where it is: in a checkout that has been moved all are made anew.
+MADE_IN := $(shell cat $(VENV)/.synced 2>/dev/null)
+ifneq ($(filter-out $(CURDIR),$(MADE_IN)),)
+$(info This checkout has been moved: what is installed in it is installed anew.)
+$(shell rm -rf $(VENV) .venv-*)
+endif
+
 give_up = { echo "$(1)" >&2; exit 1; }
 # What pip should install as uv, from uv.lock: the wheels of one version, by their hashes.
 LOCKED_UV := import tomllib; lock = tomllib.load(open("uv.lock", "rb")); \
@@ -123,15 +130,16 @@ tool = UV_PROJECT_ENVIRONMENT="$(CURDIR)/$(@D)" $(UV) sync --project dev/tools -
 $(VENV)/.synced: pyproject.toml uv.lock
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || $(call give_up,$(NO_PYTHON))
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || $(call give_up,$(NO_VENV))
-	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -c '$(LOCKED_UV)' | \
+	@echo "Installing what uv.lock names into $(VENV), once: it takes half a minute."
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python -c '$(LOCKED_UV)' | \
 		$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement /dev/stdin
-	$(UV) sync --frozen --quiet
-	touch $@
+	@$(UV) sync --frozen --quiet
+	@echo "$(CURDIR)" > $@
 
 client/node_modules/.package-lock.json: client/package.json client/package-lock.json
 	@command -v "$(NPM)" >/dev/null || $(call give_up,There is no $(NPM) here: install Node.js 20.19 or newer.)
-	$(NPM) --prefix client ci --silent
+	$(NPM) --prefix client ci --loglevel=error --no-audit --no-fund
 
 $(SAM_VENV)/.installed: $(VENV)/.synced dev/tools/uv.lock
 	$(call tool,$(VENV)/bin/python,sam)

@@ -17,6 +17,8 @@ from dev.database.postgres import PostgresInUseError, PostgresStartError, runnin
 from dev.local import UserError, database_folder
 from shared.settings import SettingsError
 
+GO_ON = "what is finished stays, and the same command goes on from there."
+
 
 def main() -> int:
     """Run a command; what went wrong is one sentence for the person at the terminal."""
@@ -125,6 +127,7 @@ def openapi() -> None:
 
 def load(number: int) -> None:
     """Fill the database with made-up bundles."""
+    import pg8000
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
@@ -138,8 +141,10 @@ def load(number: int) -> None:
                 task = progress.add_task("Bundles", total=number)
                 added = samples.load(number, partial(progress.advance, task))
         except KeyboardInterrupt:
-            print("Stopped: what is finished stays, and the same command goes on from there.")
+            print(f"Stopped: {GO_ON}")
             raise
+        except (OSError, pg8000.Error) as error:
+            raise UserError(f"The database takes no more, {commands.reason(error)}: {GO_ON}") from error
         seconds = time.monotonic() - began
         print(f"{added:,} bundles were added to {commands.place()} in {seconds:.1f} seconds.")
 

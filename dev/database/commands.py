@@ -83,12 +83,13 @@ def _current_revision() -> str | None:
         return current_revision()
     except (DBAPIError, OSError) as error:
         raise UserError(
-            f"The database {place()} cannot be used ({_reason(error)}): "
+            f"The database {place()} cannot be used ({reason(error)}): "
             "correct DATABASE_URL, or leave it out for a database of this checkout."
         ) from error
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """Say in a few words why the database refuses."""
     cause = getattr(error, "orig", None) or error
     if isinstance(cause.__cause__, OSError):
         return cause.__cause__.strerror or str(cause.__cause__)

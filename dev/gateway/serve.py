@@ -27,6 +27,11 @@ STOP_SECONDS = 5
 POLL_SECONDS = 0.3
 POLLS_OF_POSTGRES = 10
 
+REFUSAL = (
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n"
+    b'{"message": "It could not be reloaded: the terminal says why."}'
+)
+
 _STARTUP_FAILED = 1
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -197,8 +202,23 @@ def _supervise(workers: Workers, watched: Template | None, own_database: str) ->
             workers.replace_ended()
         elif not workers.failed_to_start():
             workers.replace_ended()
-        elif not watched:
+        elif watched:
+            _refuse(workers.listener)
+        else:
             raise UserError("The gateway could not be started again.")
+
+
+def _refuse(listener: socket.socket) -> None:
+    """Answer those who wait, although nothing can until a file is changed once more."""
+    # The workers have it so, too.
+    listener.settimeout(0)
+    with suppress(OSError):
+        while True:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                connection.settimeout(1)
+                connection.recv(65_536)
+                connection.sendall(REFUSAL)
 
 
 def _migrate_again() -> None:

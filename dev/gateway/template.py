@@ -161,6 +161,9 @@ def read_template(path: Path, parameter: Callable[[str], str | None]) -> Templat
         return _Reader(load_document(path.read_text()), parameter, path.parent).read()
     except TemplateError as error:
         raise TemplateError(f"{path.name}: {error}") from error
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise TemplateError(f"{path.name}{line}: {error.problem or error}.") from error
     except (yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise TemplateError(
             f"{path.name} cannot be read; `sam validate --lint` may say why: {error!r}"

@@ -349,6 +349,14 @@ class TestProcesses:
             (versions / "9999_new_column.py").write_text(MIGRATION.format(head=head))
             exists = "SELECT FROM information_schema.columns WHERE column_name = 'brand_new'"
             until(lambda: execute(gateway.database_url, exists))
+
+            template = root / "template.yaml"
+            whole = template.read_text()
+            template.write_text(f"a: [\nb: c\n{whole}")
+            until(lambda: "could not be reloaded: the terminal says why" in _get(client, BUNDLES))
+            assert re.search(r"\ntemplate\.yaml, line \d+: expected ", gateway.output.read_text())
+            template.write_text(whole)
+            until(lambda: _get(client, BUNDLES) == '"changed"')
         assert "Traceback" not in gateway.output.read_text()
 
     def test_a_frontend_can_be_tried_against_refusals(self, start: Callable[..., Gateway]) -> None:

@@ -140,6 +140,20 @@ class TestLoad:
             assert client.get(BUNDLES).json()["total"] == 1500
         assert "\n0 bundles were added" in f"\n{run_dev(gateway.folder, 'load', '1500').stdout}"
 
+    def test_a_full_disk(self, start: Start) -> None:
+        gateway = start("--workers", "1", "--no-sample")
+        execute(
+            gateway.database_url,
+            """CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100';
+            END $$""",
+            "CREATE TRIGGER fill AFTER INSERT ON token_bundle EXECUTE FUNCTION fill()",
+        )
+        assert_sentence(
+            "The database takes no more, could not extend file: No space left on device: what is",
+            run_dev(gateway.folder, "load", "10"),
+        )
+
     def test_ctrl_c(self, start: Start) -> None:
         gateway = start("--workers", "1", "--no-sample")
         with (

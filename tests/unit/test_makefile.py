@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -105,3 +106,13 @@ def test_no_node() -> None:
     assert make("--always-make", "lint-openapi", "NPM=no-npm") == [
         "There is no no-npm here: install Node.js 20.19 or newer."
     ]
+
+
+def test_what_is_installed_in_a_checkout_that_was_moved_is_installed_anew(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for made_in, remains in ((tmp_path, True), ("/elsewhere", False)):
+        (tmp_path / ".venv").mkdir(exist_ok=True)
+        (tmp_path / ".venv/.synced").write_text(f"{made_in}\n")
+        said = subprocess.run(["make"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+        assert (tmp_path / ".venv").exists() is remains
+        assert said.startswith("This checkout has been moved: ") is not remains
