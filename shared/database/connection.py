@@ -244,8 +244,9 @@ def _in_time(
             made.append(log_in(attempts))
         except BaseException as error:
             made.append(error)
-        if not is_wanted:
-            attempts[-1].hang_up()
+        # There is none while the password is still waited for.
+        for attempt in [] if is_wanted else attempts[-1:]:
+            attempt.hang_up()
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -18,6 +19,7 @@ from tests.integration.at_once import live_through_a_bundle
 from tests.integration.conftest import assert_unavailable, functions_with, url_of
 from tests.integration.test_waiting_writes import REPRICE, after_waiting_for
 from tests.postgres import execute, recorded
+from tests.waiting import until
 
 
 def test_lost_between_requests(database: Engine, committed: dict[str, Any]) -> None:
@@ -32,6 +34,19 @@ def test_a_limit_is_never_none(committed: dict[str, Any]) -> None:  # noqa: ARG0
     """To Postgres, 0 is no limit."""
     with functions_with(DATABASE_LOCK_TIMEOUT="0.0001"), reading() as connection:
         assert connection.execute("SELECT current_setting('lock_timeout')") == "1ms"
+
+
+def test_a_password_that_comes_too_late_ends_quietly() -> None:
+    is_over, before = threading.Event(), threading.active_count()
+
+    def log_in(_: list[driver.PipelinedConnection]) -> driver.PipelinedConnection:
+        is_over.wait()
+        raise OSError
+
+    with pytest.raises(TimeoutError):
+        database_connection._in_time(log_in, until=0)  # noqa: SLF001 - what it waits for has other limits
+    is_over.set()
+    until(lambda: threading.active_count() == before)
 
 
 def patch(bundle: dict[str, Any], **fields: Any) -> Answer:

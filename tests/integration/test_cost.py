@@ -164,13 +164,13 @@ def _quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-def seconds(sent: Event) -> float:
+def seconds(sent: Event, times: int = 3) -> float:
     def once() -> float:
         started = time.process_time()
         invoke(sent)
         return time.process_time() - started
 
-    return min(once() for _ in range(3))
+    return min(once() for _ in range(times))
 
 
 @pytest.mark.parametrize("sent", SENT, ids=lambda sent: ascii(sent.name))
@@ -178,9 +178,11 @@ def test_in_proportion_to_the_size(sent: Sent) -> None:
     answer = invoke(sent.of(sent.largest))
     assert answer.status < 500
     assert len(answer.text) < 5 * 1024 * 1024
-    whole = seconds(sent.of(sent.largest))
     unnoticed = SECONDS * max(1, sent.largest / BODY)
-    assert whole < unnoticed or whole < GROWTH * seconds(sent.of(sent.largest // 2))
+    if seconds(sent.of(sent.largest)) > unnoticed:
+        # Of more times the least is nearer to what it costs when nothing else runs.
+        whole, half = (seconds(sent.of(size), 15) for size in (sent.largest, sent.largest // 2))
+        assert whole < GROWTH * half
 
 
 def varied(method: str, path: str = "", **parts: Any) -> Callable[[int], Event]:
