@@ -139,7 +139,7 @@ def test_other_requests_have_no_route(read: Reader, method: str, path: str) -> N
         ("AllowOrigins: !Ref Origins", "AllowOrigins: !Split [',', x]", "Fn::Split"),
         ("{AllowOrigins: !Ref Origins, AllowMethods: [GET], MaxAge: 60}", "true", "CorsConfiguration"),
         ("      Handler: things.handler\n", "", "Handler"),
-        ("Globals:", "Globals: [", "sam validate"),
+        ("Globals:", "Globals: [", ", line [0-9]+: expected"),
     ],
 )
 def test_what_it_cannot_stand_in_for_is_a_sentence(read: Reader, old: str, new: str, sentence: str) -> None:
