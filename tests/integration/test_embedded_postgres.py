@@ -240,7 +240,8 @@ class TestOwner:
                     with pytest.raises(pg8000.native.DatabaseError, match="failed"):
                         execute(url, f"COPY (SELECT 1) TO PROGRAM 'cat > {path}'")
                 ends(process)
-        assert {path.name for path in set(temporary.iterdir()) - before} <= {"pytest-of-root"}
+        # Others may leave there what they want.
+        assert not [path for path in set(temporary.iterdir()) - before if "postgres" in path.name]
         with postgres(closed / "data", durable=False) as url:
             assert execute(url, "SELECT answer FROM kept") == [[42]]
 

@@ -113,6 +113,7 @@ def test_what_is_installed_in_a_checkout_that_was_moved_is_installed_anew(tmp_pa
     for made_in, remains in ((tmp_path, True), ("/elsewhere", False)):
         (tmp_path / ".venv").mkdir(exist_ok=True)
         (tmp_path / ".venv/.synced").write_text(f"{made_in}\n")
-        said = subprocess.run(["make"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+        command = ["make", "--no-print-directory"]
+        said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
         assert (tmp_path / ".venv").exists() is remains
         assert said.startswith("This checkout has been moved: ") is not remains
