@@ -11,14 +11,16 @@ import pytest
 
 from dev.local import ROOT
 
+# Not the jobs and variables of the make that runs the tests.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+
 
 def make(*arguments: str, **environment: str) -> list[str]:
     """Run make in vain, and return what it said, less its own last line."""
     ended = subprocess.run(
         ["make", "--silent", *arguments],
         cwd=ROOT,
-        # Not the jobs and variables of the make that runs the tests.
-        env={name: value for name, value in os.environ.items() if not name.startswith("MAKE")} | environment,
+        env=ENVIRONMENT | environment,
         capture_output=True,
         text=True,
         check=False,
@@ -113,7 +115,9 @@ def test_what_is_installed_in_a_checkout_that_was_moved_is_installed_anew(tmp_pa
     for made_in, remains in ((tmp_path, True), ("/elsewhere", False)):
         (tmp_path / ".venv").mkdir(exist_ok=True)
         (tmp_path / ".venv/.synced").write_text(f"{made_in}\n")
-        command = ["make", "--no-print-directory"]
-        said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+        command = ["make", "--no-print-directory", "VENV=.venv"]
+        said = subprocess.run(
+            command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=True
+        ).stdout
         assert (tmp_path / ".venv").exists() is remains
         assert said.startswith("This checkout has been moved: ") is not remains
