@@ -13,6 +13,9 @@ PARAMETERS := parameters.yaml
 ALL_PARAMETERS := .aws-sam/parameters.yaml
 BUILD ?= .aws-sam/build
 
+# One more than there are processors, because tests wait for a third of their time.
+TEST_PROCESSES = $(shell processors=$$(getconf _NPROCESSORS_ONLN); echo $$((processors < 3 ? processors + 1 : 4)))
+
 # Looked for only when a target needs it.
 DEPLOYED_PYTHON = $(shell for python in python$(LAMBDA_PYTHON) \
 	"$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$(LAMBDA_PYTHON).*/bin/python; do \
@@ -42,7 +45,7 @@ dev: $(VENV)/.synced ## Run the API on this machine, with a Postgres of its own
 	$(VENV)/bin/python -m dev serve
 
 test: $(VENV)/.synced $(SAM_VENV)/.installed ## Run all tests, or those in TESTS
-	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(TESTS)
+	$(VENV)/bin/python -m pytest --numprocesses "$(TEST_PROCESSES)" --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: $(VENV)/.synced ## Check style and types, and the workflows
 	$(VENV)/bin/ruff check .

@@ -1,5 +1,6 @@
 """Each test runs in a transaction that is rolled back, on a migrated database."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -10,11 +11,20 @@ from sqlalchemy import Connection, Engine, text
 from migrations.runner import make_engine
 from shared.database import Connection as FunctionsConnection
 from shared.database import connection as database_connection
+from shared.database import credentials
 from shared.database.driver import Parameter, PipelinedConnection
 from shared.settings import Timeouts
 from tests.client import Answer, request
 from tests.conftest import CreateDatabase, use_settings
 from tests.postgres import EMPTY, as_role
+from tests.proxy import Proxy
+
+# Settings with which nothing takes long.
+HASTY = {
+    "DATABASE_CONNECT_TIMEOUT": "0.5",
+    "DATABASE_STATEMENT_TIMEOUT": "0.5",
+    "DATABASE_LOCK_TIMEOUT": "0.2",
+}
 
 
 @pytest.fixture(scope="session")
@@ -90,6 +100,27 @@ def committed(database: Engine) -> Iterator[dict[str, Any]]:
         yield request("POST", json_body={"name": "n", "token_amount": 1, "price": 1}).bundle
     with database.begin() as connection:
         connection.execute(text(EMPTY))
+
+
+@pytest.fixture
+def url(database: Engine) -> str:
+    """Where an administrator reaches the functions' database."""
+    return url_of(database)
+
+
+@pytest.fixture
+def proxy(url: str, committed: dict[str, Any]) -> Iterator[Proxy]:  # noqa: ARG001
+    """Stand between the functions and their database."""
+    with Proxy(url) as proxy, functions_with(**HASTY, DATABASE_URL=proxy.url):
+        yield proxy
+
+
+@pytest.fixture
+def nothing_left() -> Iterator[None]:
+    """Leave no socket to the garbage collector of other tests, nor a Secrets Manager that is away."""
+    yield
+    credentials._secrets.cache_clear()  # noqa: SLF001
+    gc.collect()
 
 
 def assert_unavailable(

@@ -1,9 +1,7 @@
-"""A database that cannot be reached or is too slow, and connections that break in mid-query."""
+"""A database that cannot be reached, or is too slow."""
 
-import gc
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import threading
@@ -21,14 +19,13 @@ from sqlalchemy import Engine, make_url
 
 from dev.database.postgres import postgres
 from shared.database import connection as database_connection
-from shared.database import credentials, writing
 from shared.database.driver import sqlstate
-from shared.errors import DatabaseUnavailableError, OutcomeUnknownError
+from shared.errors import DatabaseUnavailableError
 from shared.settings import REQUEST_SECONDS
 from tests.client import Answer, request
 from tests.conftest import ROOT, use_settings
-from tests.integration.at_once import VALID, live_through_a_bundle
-from tests.integration.conftest import assert_unavailable, functions_with, url_of
+from tests.integration.at_once import VALID
+from tests.integration.conftest import HASTY, assert_unavailable, functions_with, url_of
 from tests.integration.test_credentials import AWS, SECRET
 from tests.integration.test_driver import LOGIN, NOTICE
 from tests.postgres import connected, execute
@@ -38,38 +35,14 @@ from tests.waiting import until
 # The functions' own limit is 10 seconds.
 BOUND_SECONDS = 8
 FULL = os.environ.get("TEST_SIZE") == "full"
-# Settings with which nothing takes long.
-HASTY = {
-    "DATABASE_CONNECT_TIMEOUT": "0.5",
-    "DATABASE_STATEMENT_TIMEOUT": "0.5",
-    "DATABASE_LOCK_TIMEOUT": "0.2",
-}
 LOCK_THE_BUNDLES = "SELECT FROM token_bundle FOR UPDATE"
 LOCK_THE_TABLE = "LOCK TABLE token_bundle IN ACCESS EXCLUSIVE MODE"
 
 # pg8000 leaves the socket of a connection that it could not make to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-
-
-@pytest.fixture(autouse=True)
-def nothing_left() -> Iterator[None]:
-    """Leave none of these sockets to the other tests, nor a client of a Secrets Manager that is away."""
-    yield
-    credentials._secrets.cache_clear()  # noqa: SLF001
-    gc.collect()
-
-
-@pytest.fixture
-def url(database: Engine) -> str:
-    """Where an administrator reaches the functions' database."""
-    return url_of(database)
-
-
-@pytest.fixture
-def proxy(url: str, committed: dict[str, Any]) -> Iterator[Proxy]:  # noqa: ARG001
-    """Stand between the functions and their database."""
-    with Proxy(url) as proxy, functions_with(**HASTY, DATABASE_URL=proxy.url):
-        yield proxy
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+    pytest.mark.usefixtures("nothing_left"),
+]
 
 
 @pytest.fixture
@@ -94,20 +67,6 @@ def refused(ask: Callable[[], Answer], detail: str = DatabaseUnavailableError.de
     answer = ask()
     assert time.monotonic() - began < BOUND_SECONDS
     assert_unavailable(answer, detail)
-
-
-def lost(ask: Callable[[], Answer], proxy: Proxy) -> None:
-    """A write is never repeated."""
-    refused(ask, OutcomeUnknownError.detail)
-    assert proxy.caught == 1
-    proxy.repair()
-
-
-def lost_twice(ask: Callable[[], Answer], proxy: Proxy) -> None:
-    """A read is repeated once."""
-    refused(ask)
-    assert proxy.caught == 2
-    proxy.repair()
 
 
 def get(bundle: dict[str, Any]) -> Answer:
@@ -428,111 +387,3 @@ class TestReadOnly:
             assert seen == ["0A000", "0A000"]
             proxy.target = make_url(url)
             assert patch(bundle, name="changed").bundle["version"] == 2
-
-
-class TestBrokenInMidQuery:
-    @pytest.mark.parametrize("fault", [Fault.DROP, Fault.RESET, Fault.MUTE])
-    def test_read(self, proxy: Proxy, committed: dict[str, Any], fault: Fault) -> None:
-        proxy.on_client(b"from public.token_bundle", fault)
-        # What says nothing on a new connection is slow, and not asked again.
-        lost_twice(lambda: get(committed), proxy) if fault != Fault.MUTE else refused(lambda: get(committed))
-        proxy.repair()
-        assert get(committed).bundle == committed
-
-    @pytest.mark.parametrize("sqlstate", [None, "57P01"])
-    @pytest.mark.parametrize("fault", [Fault.DROP, Fault.RESET, Fault.MUTE])
-    def test_warm_connection(
-        self, proxy: Proxy, committed: dict[str, Any], fault: Fault, sqlstate: str | None
-    ) -> None:
-        """Dead for long, as behind a firewall that forgets idle ones, or by a shutdown at this moment."""
-        asks: list[Callable[[], Answer]] = [lambda: get(committed), lambda: request("GET")]
-        for ask in asks:
-            assert ask().status == 200
-            proxy.on_client(b"", fault, sqlstate, once=True)
-            assert ask().status == 200
-            assert proxy.caught == 1
-            proxy.repair()
-        proxy.on_client(b"", fault, sqlstate, once=True)
-        lost(lambda: patch(committed, name="refused"), proxy)
-
-    def test_frozen_backend(self, committed: dict[str, Any]) -> None:
-        with functions_with(**HASTY):
-            assert get(committed).status == 200
-            with writing() as connection:
-                pid = int(connection.execute("SELECT pg_backend_pid()::text") or "")
-            os.kill(pid, signal.SIGSTOP)
-            try:
-                # In a new connection, because the server itself is well.
-                assert get(committed).bundle == committed
-            finally:
-                os.kill(pid, signal.SIGCONT)
-
-    def test_killed_while_it_waits(self, url: str, committed: dict[str, Any]) -> None:
-        kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-        killer = threading.Thread(target=lambda: until(lambda: execute(url, kill)))
-        with while_locked(url):
-            killer.start()
-            refused(lambda: patch(committed, description="refused"), OutcomeUnknownError.detail)
-            killer.join()
-        assert patch(committed, description="made").bundle["version"] == 2
-
-
-class TestOutcomeUnknown:
-    """The connection breaks before the server has read the statement, or after it has committed it."""
-
-    @pytest.fixture(params=[False, True], ids=["not made", "made"])
-    def made(self, request: pytest.FixtureRequest) -> bool:
-        return bool(request.param)
-
-    @pytest.fixture(params=[Fault.DROP, Fault.RESET, Fault.MUTE], autouse=True)
-    def broken(self, request: pytest.FixtureRequest, warm: None, proxy: Proxy, made: bool) -> None:
-        if made:
-            proxy.on_server(b"SELECT 1\0", request.param)
-        else:
-            proxy.on_client(b"insert into public.token_bundle_change", request.param)
-
-    @pytest.fixture
-    def warm(self, proxy: Proxy) -> None:
-        assert request("GET").status == 200
-
-    def test_create(self, made: bool, proxy: Proxy) -> None:
-        lost(lambda: create("key-1", name="Once"), proxy)
-        answer = create("key-1", name="Once")
-        assert answer.status == 201
-        assert ("idempotency-replayed" in answer.headers) == made
-        assert request("GET", query={"q": "Once"}).json["items"] == [answer.bundle]
-        assert create("key-1", name="Once").headers["idempotency-replayed"] == "true"
-
-    def test_update(self, made: bool, proxy: Proxy, committed: dict[str, Any]) -> None:
-        headers = {"If-Match": f'"{committed["version"]}"'}
-
-        def update() -> Answer:
-            return request("PATCH", f"/{committed['id']}", json_body={"description": "d"}, headers=headers)
-
-        lost(update, proxy)
-        assert get(committed).bundle["description"] == ("d" if made else None)
-        assert update().status == (412 if made else 200)
-        history = request("GET", f"/{committed['id']}/history").json
-        assert [entry["version"] for entry in history["items"]] == [2, 1]
-
-    def test_delete(self, made: bool, proxy: Proxy, committed: dict[str, Any]) -> None:
-        lost(lambda: request("DELETE", f"/{committed['id']}"), proxy)
-        assert request("DELETE", f"/{committed['id']}").status == (404 if made else 200)
-
-
-class TestEveryAnswerBelongsToItsQuestion:
-    """Many mixed requests after one that broke the connection."""
-
-    def test_after_a_parameter_that_cannot_be_sent(self, proxy: Proxy) -> None:
-        for number in range(5):
-            with pytest.raises(UnicodeEncodeError), writing() as connection:
-                connection.execute("SELECT $1::text", "\ud800")
-            live_through_a_bundle(f"bundle {number}")
-
-    @pytest.mark.parametrize("fault", [Fault.DROP, Fault.RESET, Fault.MUTE])
-    def test_after_a_broken_answer(self, proxy: Proxy, committed: dict[str, Any], fault: Fault) -> None:
-        for number in range(2):
-            assert get(committed).bundle == committed
-            proxy.on_server(committed["id"].encode(), fault)
-            lost_twice(lambda: get(committed), proxy)
-            live_through_a_bundle(f"bundle {number}")
