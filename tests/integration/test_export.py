@@ -70,7 +70,7 @@ class TestCsv:
         made = create("A", code="a-1", description='x "y", z\r\nw', sort_order=-3, metadata={"k": "ü,"})
         (row,) = rows(export())
         assert row == {
-            **{name: str(made[name]) for name in COLUMNS},
+            **{name: "" if made[name] is None else str(made[name]) for name in COLUMNS},
             "is_active": "true",
             "metadata": '{"k": "ü,"}',
         }
