@@ -41,7 +41,7 @@ export REDOCLY_SUPPRESS_UPDATE_NOTICE := true
 help: ## Print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' Makefile
 
-dev: $(VENV)/.synced ## Run the API on this machine, with a Postgres of its own
+dev: $(VENV)/.serve-synced ## Run the API on this machine, with a Postgres of its own
 	$(VENV)/bin/python -m dev serve
 
 test: $(VENV)/.synced $(SAM_VENV)/.installed ## Run all tests, or those in TESTS
@@ -115,7 +115,7 @@ build-%:
 		--python-version $(LAMBDA_PYTHON) --python "$(DEPLOYED_PYTHON)"
 
 # A virtual environment knows where it is: in a checkout that has been moved all are made anew.
-MADE_IN := $(shell cat $(VENV)/.synced 2>/dev/null)
+MADE_IN := $(shell cat $(VENV)/.serve-synced 2>/dev/null)
 ifneq ($(filter-out $(CURDIR),$(MADE_IN)),)
 $(info This checkout has been moved: what is installed in it is installed anew.)
 $(shell rm -rf $(VENV) .venv-*)
@@ -130,15 +130,20 @@ BENCH_SYNC = UV_PROJECT_ENVIRONMENT=$(BENCH_VENV) $(UV) sync --frozen --quiet --
 # tool PYTHON,GROUP: a group of dev/tools in a virtual environment of its own.
 tool = UV_PROJECT_ENVIRONMENT="$(CURDIR)/$(@D)" $(UV) sync --project dev/tools --frozen --quiet --only-group $(2) --python "$(1)" && touch $@
 
-$(VENV)/.synced: pyproject.toml uv.lock
+$(VENV)/.serve-synced: pyproject.toml uv.lock
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || $(call give_up,$(NO_PYTHON))
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || $(call give_up,$(NO_VENV))
-	@echo "Installing what uv.lock names into $(VENV), once: it takes half a minute."
+	@echo "Installing what the API needs here into $(VENV), once."
 	@$(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/python -c '$(LOCKED_UV)' | \
 		$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement /dev/stdin
-	@$(UV) sync --frozen --quiet
+	@$(UV) sync --frozen --quiet --inexact --no-default-groups --group serve
 	@echo "$(CURDIR)" > $@
+
+$(VENV)/.synced: $(VENV)/.serve-synced
+	@echo "Installing what else uv.lock names, for tests and tools."
+	@$(UV) sync --frozen --quiet
+	@touch $@
 
 client/node_modules/.package-lock.json: client/package.json client/package-lock.json
 	@command -v "$(NPM)" >/dev/null || $(call give_up,There is no $(NPM) here: install Node.js 20.19 or newer.)

@@ -21,7 +21,7 @@ DEPLOY: Job = yaml.safe_load((ROOT / ".github/workflows/deploy.yml").read_text()
 MIGRATION = load_document(TEMPLATE.read_text())["Resources"]["Migration"]["Properties"]
 CREDENTIALS = "aws-actions/configure-aws-credentials"
 # What `make build` leaves behind.
-INSTALLED = [".venv/.synced", ".venv-sam/.installed"]
+INSTALLED = [".venv/.serve-synced", ".venv/.synced", ".venv-sam/.installed"]
 INSTALLS = re.compile(r"\b(apt-get|npm|pip|uv|sam build)\b")
 
 

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,17 @@ from tests.waiting import until
 
 Start = Callable[..., Gateway]
 TIMES = r"\d\d:\d\d:\d\d"
+# A sitecustomize, which Python imports first.
+NOT_INSTALLED = """
+import sys
+
+class NotInstalled:
+    def find_spec(name, path=None, target=None):
+        if name in {absent}:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, NotInstalled)
+"""
 OUR_BUG = "Something went wrong on our side: please report it, with the request id"
 
 
@@ -45,6 +57,29 @@ class TestStart:
         assert 0 < times[-1] < 60
         password = (gateway.folder / "postgres.password").read_text()
         assert password not in gateway.output.read_text()
+
+    def test_what_make_dev_installs_is_enough(self, start: Start, tmp_path: Path) -> None:
+        export = "-m uv export --frozen --quiet --no-default-groups --group serve --no-hashes --no-annotate"
+        told = subprocess.run(
+            [sys.executable, *export.split()], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout
+        installed = set(re.findall("^[a-z0-9-]+", told, re.MULTILINE))
+        absent = {
+            module
+            for module, packages in packages_distributions().items()
+            if not installed & {package.lower().replace("_", "-") for package in packages}
+        }
+        assert {"httpx", "pytest"} < absent
+        (tmp_path / "sitecustomize.py").write_text(NOT_INSTALLED.format(absent=absent))
+        path = {"PYTHONPATH": str(tmp_path)}
+
+        gateway = start(**path)
+
+        token = run_dev(gateway.folder, "token", **path).stdout.strip()
+        with gateway.client(token) as client:
+            assert {client.get(path).status_code for path in (BUNDLES, "/docs", "/openapi.json")} == {200}
+        for command in (["load", "1"], ["migrate"]):
+            assert run_dev(gateway.folder, *command, **path).returncode == 0
 
     def test_psql_is_given_the_password_where_nobody_else_sees_it(
         self, gateway: Gateway, tmp_path: Path

@@ -114,7 +114,7 @@ def test_what_is_installed_in_a_checkout_that_was_moved_is_installed_anew(tmp_pa
     shutil.copy(ROOT / "Makefile", tmp_path)
     for made_in, remains in ((tmp_path, True), ("/elsewhere", False)):
         (tmp_path / ".venv").mkdir(exist_ok=True)
-        (tmp_path / ".venv/.synced").write_text(f"{made_in}\n")
+        (tmp_path / ".venv/.serve-synced").write_text(f"{made_in}\n")
         command = ["make", "--no-print-directory", "VENV=.venv"]
         said = subprocess.run(
             command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=True
