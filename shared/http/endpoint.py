@@ -67,6 +67,8 @@ class Endpoint:
             metrics.add_metric(metric, MetricUnit.Count, 1)
             metrics.add_dimensions(service=settings.service_name, function=self.name)
             metrics.flush_metrics()
+            # Where they are disabled, flushing keeps them until there are a hundred, and then prints them.
+            metrics.clear_metrics()
         return response.for_api_gateway(status)
 
     def _respond(self, event: Event) -> Response[Any]:

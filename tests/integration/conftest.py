@@ -1,7 +1,8 @@
 """Each test runs in a transaction that is rolled back, on a migrated database."""
 
 import gc
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -18,6 +19,8 @@ from tests.client import Answer, request
 from tests.conftest import CreateDatabase, use_settings
 from tests.postgres import EMPTY, as_role
 from tests.proxy import Proxy
+
+Counted = Callable[[], list[str]]
 
 # Settings with which nothing takes long.
 HASTY = {
@@ -121,6 +124,28 @@ def nothing_left() -> Iterator[None]:
     yield
     credentials._secrets.cache_clear()  # noqa: SLF001
     gc.collect()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_metrics() -> Iterator[None]:
+    """Print none, among which what a failed test has logged would be hard to find."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("POWERTOOLS_METRICS_DISABLED", "true")
+        yield
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Counted:
+    """Return the names of the metrics that were printed since it was called last."""
+    monkeypatch.delenv("POWERTOOLS_METRICS_DISABLED")
+
+    def counted() -> list[str]:
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+        assert all(line["service"] == "token-bundles" for line in lines)
+        assert all(line["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "TokenBundles" for line in lines)
+        return [line["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Name"] for line in lines]
+
+    return counted
 
 
 def assert_unavailable(

@@ -16,6 +16,7 @@ from shared.errors import ApiError, DatabaseUnavailableError, OtherCurrencyError
 from shared.logs import logger
 from tests.client import BUNDLES, READ, REQUEST_ID, TEMPLATE, WRITE, event, handler_of, invoke, request
 from tests.conftest import use_settings
+from tests.integration.conftest import Counted
 
 OUR_BUG = "Something went wrong on our side: please report it, with the request id."
 ROUTES = TEMPLATE.routes
@@ -169,14 +170,8 @@ class TestOurBugs:
 
 
 class TestMetrics:
-    def counted(self, capsys: pytest.CaptureFixture[str]) -> list[str]:
-        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
-        assert all(line["service"] == "token-bundles" for line in lines)
-        assert all(line["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "TokenBundles" for line in lines)
-        return [line["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Name"] for line in lines]
-
     @pytest.mark.usefixtures("connection")
-    def test_what_is_done_is_counted_once(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_what_is_done_is_counted_once(self, counted: Counted) -> None:
         body = {"name": "n", "token_amount": 1, "price": 1}
         key = {"Idempotency-Key": "k"}
         created = request("POST", json_body=body, headers=key)
@@ -189,7 +184,7 @@ class TestMetrics:
         request("PATCH", path, json_body={"price": 3}, headers={"If-Match": '"1"'})
         request("DELETE", path)
         done = ["BundlesCreated", "Conflicts", "BundlesUpdated", "Conflicts", "BundlesDeleted"]
-        assert self.counted(capsys) == done
+        assert counted() == done
 
     @pytest.mark.parametrize(
         ("error", "metric"),
@@ -200,12 +195,19 @@ class TestMetrics:
         error: type[ApiError],
         metric: str,
         monkeypatch: pytest.MonkeyPatch,
-        capsys: pytest.CaptureFixture[str],
+        counted: Counted,
     ) -> None:
         def fail(*_: object) -> None:
             raise error
 
         monkeypatch.setattr("shared.token_bundles.queries.list_bundles", fail)
         assert request("GET").status == 503
-        assert self.counted(capsys) == [metric]
+        assert counted() == [metric]
         assert f"MetricName: {metric}\n" in (ROOT / "template.yaml").read_text()
+
+    @pytest.mark.usefixtures("connection")
+    def test_nothing_is_printed_where_metrics_are_disabled(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """Powertools prints what it has kept as soon as that is a hundred."""
+        for _ in range(101):
+            assert request("POST", json_body={"name": "n", "token_amount": 1, "price": 1}).status == 201
+        assert capsys.readouterr().out == ""
