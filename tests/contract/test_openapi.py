@@ -144,9 +144,9 @@ def test_it_has_the_parameters_of_the_contract(key: str) -> None:
 def test_it_has_the_headers_of_the_contract(key: str) -> None:
     for status, response in OPERATIONS[key]["responses"].items():
         expected = CONTRACT[key].headers if int(status) < 400 else HEADERS_OF_ERRORS.get(status, set())
-        if key == f"POST {BUNDLES}" and status == "200":
+        if status == "200" and "201" in OPERATIONS[key]["responses"]:
             # A preview has created nothing that these could be about.
-            expected = CREATED - {"ETag", "Location"}
+            expected = expected - {"ETag", "Location"}
         assert resolved(response)["headers"].keys() == {*expected, "Cache-Control"}, status
 
 

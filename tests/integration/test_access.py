@@ -17,6 +17,7 @@ from shared.logs import logger
 from tests.client import BUNDLES, READ, REQUEST_ID, TEMPLATE, WRITE, event, handler_of, invoke, request
 from tests.conftest import use_settings
 from tests.integration.conftest import Counted
+from tests.integration.test_addresses import BODIES
 
 OUR_BUG = "Something went wrong on our side: please report it, with the request id."
 ROUTES = TEMPLATE.routes
@@ -75,7 +76,7 @@ def test_there_is_no_such_row(route: Route, row_id: str, tags: str | None) -> No
         {"if-match": tags, "if-none-match": tags} if tags else {}
     )
     claims = {"sub": "a", "scope": "".join(route.scopes)}
-    body = '{"version": 1}' if route.path.endswith("/restore") else "{}"
+    body = json.dumps(BODIES.get(route.function.module))
     answer = invoke(event(route.method, path_of(route, row_id), body=body, headers=headers, claims=claims))
     assert answer.status == 404
     assert answer.json["title"] == "Not Found"
