@@ -85,8 +85,13 @@ class PipelinedConnection(pg8000.Connection):  # type: ignore[misc]  # pg8000 ha
 
     def close(self) -> None:
         """Say goodbye, perhaps to nobody: pg8000 does so when a login fails, and would forget why it did."""
+        buffer = self._sock
         with suppress(pg8000.InterfaceError):
             super().close()
+        # What it still has to send it would try again when it is collected, with a traceback in the log.
+        if buffer is not None:
+            with suppress(OSError):
+                buffer.close()
 
     def hang_up(self) -> None:
         """End the connection at once, so that the server gives up its transaction and its locks."""

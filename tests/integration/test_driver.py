@@ -245,6 +245,15 @@ class TestBrokenConnection:
             assert not connection.is_settled
             connection.hang_up()
 
+    def test_a_goodbye_that_nobody_hears_is_not_tried_again(self) -> None:
+        """As Python would when it collects the buffer, since 3.13 with a traceback in the log."""
+        with Scripted(LOGIN) as server:
+            connection = connect(server.url, Timeouts())
+            buffer = connection._sock  # noqa: SLF001
+            connection._usock.shutdown(socket.SHUT_RDWR)  # noqa: SLF001
+            connection.close()
+            assert buffer.closed
+
     def test_hung_up_it_leaves_no_socket_open(self, database: Engine) -> None:
         connection = new_connection(url_of(database))
         its_socket = connection._usock  # noqa: SLF001
