@@ -73,10 +73,12 @@ picture: ## Draw docs/architecture.svg anew
 validate: $(SAM_VENV)/.installed ## Lint template.yaml
 	$(SAM) validate --lint
 
+# What SAM prints at the end would lead past parameters.yaml; what goes wrong it tells on stderr.
 build: $(VENV)/.synced $(SAM_VENV)/.installed ## Build what is deployed, in the folder BUILD, for the ARCHITECTURE
 	@test -n "$(DEPLOYED_PYTHON)" || echo "WARNING: $(NO_DEPLOYED_PYTHON), or cold starts will be slower."
 	$(VENV)/bin/python -m dev.parameters "$(PARAMETERS)" $(ALL_PARAMETERS) $(ARCHITECTURE:%=--architecture %)
-	$(SAM) build --build-dir "$(BUILD)" --parameter-overrides file://$(ALL_PARAMETERS)
+	$(SAM) build --build-dir "$(BUILD)" --parameter-overrides file://$(ALL_PARAMETERS) >/dev/null
+	@echo "What can be deployed is in $(BUILD)."
 
 smoke bench: export ARCHITECTURE := $(MACHINE)
 smoke: deployed-python-needed build $(LAMBDA_VENV)/.installed ## Build, and run that in the emulator of Lambda's runtime
