@@ -71,15 +71,15 @@ class TestStart:
         }
         assert {"httpx", "pytest"} < absent
         (tmp_path / "sitecustomize.py").write_text(NOT_INSTALLED.format(absent=absent))
-        path = {"PYTHONPATH": str(tmp_path)}
+        hiding = {"PYTHONPATH": str(tmp_path)}
 
-        gateway = start(**path)
+        gateway = start(**hiding)
 
-        token = run_dev(gateway.folder, "token", **path).stdout.strip()
+        token = run_dev(gateway.folder, "token", **hiding).stdout.strip()
         with gateway.client(token) as client:
             assert {client.get(path).status_code for path in (BUNDLES, "/docs", "/openapi.json")} == {200}
         for command in (["load", "1"], ["migrate"]):
-            assert run_dev(gateway.folder, *command, **path).returncode == 0
+            assert run_dev(gateway.folder, *command, **hiding).returncode == 0
 
     def test_psql_is_given_the_password_where_nobody_else_sees_it(
         self, gateway: Gateway, tmp_path: Path

@@ -143,7 +143,9 @@ def counted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
         assert all(line["service"] == "token-bundles" for line in lines)
         assert all(line["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "TokenBundles" for line in lines)
-        return [line["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Name"] for line in lines]
+        names = [line["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Name"] for line in lines]
+        assert all(line[name] == [1.0] for name, line in zip(names, lines, strict=True))
+        return names
 
     return counted
 

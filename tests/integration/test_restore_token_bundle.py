@@ -10,6 +10,7 @@ from tests.client import Answer, request
 from tests.conftest import use_settings
 
 NEW = {"name": "Starter", "token_amount": 1000, "price": "9.90"}
+OLD = NEW | {"code": "old", "description": "d", "sort_order": 3, "metadata": {"a": "1"}}
 NO_ID = "00000000-0000-4000-8000-000000000000"
 
 
@@ -20,8 +21,7 @@ def restore(bundle: dict[str, Any], version: object = 1, **options: Any) -> Answ
 @pytest.fixture
 def first(connection: sqlalchemy.Connection) -> dict[str, Any]:  # noqa: ARG001
     """A bundle at its first version."""
-    body = NEW | {"code": "old", "description": "d", "sort_order": 3, "metadata": {"a": "1"}}
-    return request("POST", json_body=body).bundle
+    return request("POST", json_body=OLD).bundle
 
 
 @pytest.fixture
@@ -52,6 +52,7 @@ class TestWhatExists:
         assert answer.headers["etag"] == '"3"'
         assert answer.bundle["updated_at"] > changed["updated_at"]
         assert answer.bundle == first | {"version": 3, "updated_at": answer.bundle["updated_at"]}
+        assert answer.bundle.items() >= {**OLD, "currency": "EUR", "is_active": True}.items()
         newest = request("GET", f"/{changed['id']}/history").json["items"][0]
         assert (newest["action"], newest["reason"]) == ("restored", "a mistake")
         assert newest["changes"]["price"] == {"from": "0.01", "to": "9.90"}
